@@ -1,0 +1,457 @@
+//! From a request to a decision: which objects are needed, and what comes of them.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use crate::account::{Account, Escaped, Field, Reason, Scope};
+use crate::arn;
+use crate::edit::{Change, pod_edits, service_account_edits};
+use crate::error::ReadError;
+use crate::facts::{Facts, Found, Lookup};
+use crate::identity::{Identity, Method, Resolved, Resolver, Role, Roles, Selection};
+use crate::mapping::{self, Entry, Pair};
+use crate::names;
+use crate::plan::{Plan, Plans, Target, Token, candidates, has_all};
+use crate::pod::{Metadata, Pod};
+use crate::review::{Request, Subject};
+use crate::service_account::Annotations;
+use crate::settings::{ContainerCredentials, Mode, Problems, Settings};
+use crate::values::container_names;
+use crate::verify::Verification;
+
+mod service_account;
+
+/// Mirror pods stand for static ones; the API server refuses them with a token volume
+/// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-mirror>).
+const MIRROR: &str = "kubernetes.io/config.mirror";
+const SKIP_LABEL: &str = "skip-pod-identity-webhook";
+
+/// Why an object stays as it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unchanged {
+    /// The request is about something else.
+    NotServed,
+    /// The pod is a mirror pod.
+    MirrorPod,
+    /// The pod has the label that excuses it.
+    SkipLabel,
+    /// The pod names no service account.
+    NoServiceAccount,
+    /// The namespace or the service account has no valid name.
+    InvalidName,
+    /// Nobody gives the pod an identity.
+    NoIdentity,
+    /// No container is served.
+    NoContainer,
+    /// Nothing is missing, or nothing can be added.
+    Complete,
+    /// A look-up gave no answer.
+    LookupUnknown,
+    /// It was only checked.
+    Checked,
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RefusalReason {
+    /// The object could not be read.
+    Unreadable,
+    /// The pod's own namespace is another one than the request's.
+    NamespaceMismatch,
+    /// The role is malformed.
+    InvalidRole,
+    /// The role is not allowed.
+    RoleNotAllowed,
+    /// A look-up gave no answer.
+    LookupUnknown,
+    /// The pod does not carry what it should.
+    Unverified,
+    /// The settings are malformed.
+    Settings,
+}
+
+/// A request is refused.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// The HTTP status code.
+    pub code: u16,
+    /// Why, from a closed set.
+    pub reason: RefusalReason,
+    /// Why, ready to be shown.
+    pub message: String,
+}
+
+impl Refusal {
+    #[cold]
+    pub(crate) fn unreadable(what: &str, error: &ReadError) -> Self {
+        let message = format!("{what} could not be read: {error}");
+        Self { code: 400, reason: RefusalReason::Unreadable, message }
+    }
+
+    #[cold]
+    pub(crate) fn settings(problems: &Problems) -> Self {
+        let message = format!("the settings are malformed: {problems}");
+        Self { code: 500, reason: RefusalReason::Settings, message }
+    }
+}
+
+/// What becomes of an object.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome<'a> {
+    /// It stays as it is.
+    Unchanged(Unchanged),
+    /// It is changed.
+    Changed(Plan<'a>, Change<'a>),
+    /// It was checked and carries what it should, or lacks something and is admitted with warnings.
+    Verified {
+        /// Nothing was found wanting.
+        sound: bool,
+    },
+    /// It is refused.
+    Refused(Refusal),
+}
+
+/// What becomes of an object, and why.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Decision<'a> {
+    /// What becomes of it.
+    pub outcome: Outcome<'a>,
+    /// Who the pod is, when that was found out.
+    pub identity: Option<Identity<'a>>,
+    /// How it was reached.
+    pub account: Account<'a>,
+}
+
+/// A request that is being decided.
+#[derive(Debug)]
+pub struct Admission<'a> {
+    request: &'a Request<'a>,
+    settings: &'a Settings<'a>,
+    state: State<'a>,
+}
+
+#[derive(Debug)]
+enum State<'a> {
+    Done(Outcome<'a>),
+    Pod(Box<PodState<'a>>),
+    ServiceAccount(Box<service_account::ServiceAccountState<'a>>),
+}
+
+#[derive(Debug)]
+struct PodState<'a> {
+    pod: Pod<'a>,
+    annotations: Annotations<'a>,
+    /// Why the pod is left alone, if it is.
+    left_alone: Option<Unchanged>,
+    service_account: Cow<'a, str>,
+    /// For an update of ephemeral containers, those that were there before.
+    old_ephemeral: Option<Vec<Cow<'a, str>>>,
+    credentials: Option<&'a ContainerCredentials<'a>>,
+    mapped: OnceCell<Result<Option<Entry<'a>>, Problems>>,
+}
+
+impl<'a> Admission<'a> {
+    /// Reads the object. `problems` are those of the settings.
+    #[must_use]
+    pub fn new(request: &'a Request<'a>, settings: &'a Settings<'a>, problems: &Problems) -> Self {
+        let state = match request.subject {
+            Subject::Other => State::Done(Outcome::Unchanged(Unchanged::NotServed)),
+            Subject::ServiceAccount => {
+                State::ServiceAccount(Box::new(service_account::ServiceAccountState::new(request, problems)))
+            }
+            Subject::Pod | Subject::EphemeralContainers if !problems.is_empty() => {
+                State::Done(Outcome::Refused(Refusal::settings(problems)))
+            }
+            Subject::Pod | Subject::EphemeralContainers => match PodState::new(request, settings) {
+                Ok(state) => State::Pod(Box::new(state)),
+                Err(refusal) => State::Done(Outcome::Refused(refusal)),
+            },
+        };
+        Self { request, settings, state }
+    }
+
+    /// The object that is needed next, given those that were found so far.
+    #[must_use]
+    pub fn next_lookup<'l>(&'l self, facts: &Facts<'a>) -> Option<Lookup<'l>> {
+        match &self.state {
+            State::Done(_) => None,
+            State::Pod(state) => state.next_lookup(self.request, self.settings, facts),
+            State::ServiceAccount(state) => state.next_lookup(self.request, self.settings, facts),
+        }
+    }
+
+    /// Decides. Every object that [`Self::next_lookup`] names has to be among the facts.
+    #[must_use]
+    pub fn decide(self, facts: &'a Facts<'a>) -> Decision<'a> {
+        match self.state {
+            State::Done(outcome) => Decision { outcome, identity: None, account: Account::default() },
+            State::Pod(state) => state.decide(self.request, self.settings, facts),
+            State::ServiceAccount(state) => state.decide(self.request, self.settings, facts),
+        }
+    }
+}
+
+impl<'a> PodState<'a> {
+    fn new(request: &'a Request<'a>, settings: &'a Settings<'a>) -> Result<Self, Refusal> {
+        let unreadable = |error: ReadError| Refusal::unreadable("the pod", &error);
+        let pod = Pod::read(request.object.unwrap_or("null")).map_err(unreadable)?;
+        let annotations =
+            Annotations::read(&pod.metadata.annotations, &settings.annotation_prefix).map_err(unreadable)?;
+        let old_ephemeral = match (request.subject, request.old_object) {
+            (Subject::EphemeralContainers, Some(old)) => {
+                let old = Pod::read(old).map_err(|error| Refusal::unreadable("the old pod", &error))?;
+                Some(old.ephemeral_containers.into_iter().map(|container| container.name).collect())
+            }
+            (Subject::EphemeralContainers, None) => Some(Vec::new()),
+            _ => None,
+        };
+        let skip_label = [&settings.annotation_prefix, "/", SKIP_LABEL].concat();
+        let labelled = pod.metadata.labels.get(&skip_label).map_err(unreadable)?.is_some();
+        let mirrored = pod.metadata.annotations.get(MIRROR).map_err(unreadable)?.is_some();
+        let service_account = pod.service_account().cloned().unwrap_or_default();
+        let left_alone = if mirrored {
+            Some(Unchanged::MirrorPod)
+        } else if labelled {
+            Some(Unchanged::SkipLabel)
+        } else if service_account.is_empty() {
+            Some(Unchanged::NoServiceAccount)
+        } else if !names::is_dns_label(&request.namespace) || !names::is_dns_subdomain(&service_account) {
+            Some(Unchanged::InvalidName)
+        } else {
+            None
+        };
+        if left_alone.is_none()
+            && let Some(namespace) = &pod.metadata.namespace
+            && *namespace != request.namespace
+        {
+            let message = format!(
+                "the pod's namespace is `{}`, expected that of the request, `{}`",
+                Escaped(namespace),
+                request.namespace
+            );
+            return Err(Refusal { code: 400, reason: RefusalReason::NamespaceMismatch, message });
+        }
+        let credentials = match &settings.container_credentials {
+            Some(credentials) if left_alone.is_none() => credentials
+                .identities
+                .contain(&request.namespace, &service_account)
+                .map_err(|problems| Refusal::settings(&problems))?
+                .then_some(credentials),
+            _ => None,
+        };
+        Ok(Self { pod, annotations, left_alone, service_account, old_ephemeral, credentials, mapped: OnceCell::new() })
+    }
+
+    fn pair<'p>(&'p self, request: &'p Request<'a>) -> Pair<'p> {
+        Pair { namespace: &request.namespace, service_account: &self.service_account }
+    }
+
+    /// The entry of the settings' mapping. Looked up once, and only when it matters.
+    fn mapped(&self, request: &Request<'a>, settings: &Settings<'a>) -> &Result<Option<Entry<'a>>, Problems> {
+        self.mapped.get_or_init(|| mapping::find_in_settings(settings, self.pair(request)))
+    }
+
+    fn next_lookup<'l>(
+        &'l self,
+        request: &'l Request<'a>,
+        settings: &'a Settings<'a>,
+        facts: &Facts<'a>,
+    ) -> Option<Lookup<'l>> {
+        if self.left_alone.is_some() || !self.can_matter(settings) {
+            return None;
+        }
+        if settings.service_account_annotations && facts.service_account.is_none() {
+            return Some(Lookup::ServiceAccount { namespace: &request.namespace, name: &self.service_account });
+        }
+        let config_map = settings.mapping_config_map.as_ref()?;
+        let undecided = self.credentials.is_none()
+            && facts.config_map.is_none()
+            && !has_role(settings, facts)
+            && matches!(self.mapped(request, settings), Ok(None));
+        undecided.then_some(Lookup::ConfigMap {
+            namespace: &config_map.namespace,
+            name: &config_map.name,
+            key: &config_map.key,
+        })
+    }
+
+    /// Whether anything that is looked up can change the answer: some container could be given something.
+    fn can_matter(&self, settings: &'a Settings<'a>) -> bool {
+        let selection = Selection::new(&self.annotations, &Annotations::default());
+        let mut targets = candidates(&self.pod, self.old_ephemeral.as_deref())
+            .into_iter()
+            .filter(|target| selection.serves(&target.container.name, self.old_ephemeral.is_some()));
+        match self.credentials {
+            Some(credentials) if settings.mode == Mode::Mutate => {
+                let identity = Identity {
+                    method: Method::ContainerCredentials(credentials),
+                    audience: Cow::Borrowed(&credentials.audience),
+                    token_expiration: None,
+                    region: None,
+                    sts_regional_endpoints: false,
+                    sts_endpoint_url: None,
+                    selection: Selection::default(),
+                };
+                let token = Token::new(&identity, settings, self.pod.os());
+                targets.any(|target| !has_all(&self.pod, target.container, &token))
+            }
+            _ => targets.next().is_some(),
+        }
+    }
+
+    fn decide(self: Box<Self>, request: &'a Request<'a>, settings: &'a Settings<'a>, facts: &'a Facts<'a>) -> Decision<'a> {
+        let metadata = &self.pod.metadata;
+        let mut account = Account {
+            scope: Scope {
+                prefix: Cow::Borrowed(&settings.annotation_prefix),
+                namespace: Cow::Borrowed(&request.namespace),
+                pod: metadata.name.as_ref().or(metadata.generate_name.as_ref()).cloned().unwrap_or_default(),
+                service_account: self.service_account.clone(),
+            },
+            ..Account::default()
+        };
+        let mut identity = None;
+        let outcome = match self.outcome(request, settings, facts, &mut account, &mut identity) {
+            Ok(outcome) => outcome,
+            Err(refusal) => Outcome::Refused(refusal),
+        };
+        Decision { outcome, identity, account }
+    }
+
+    fn outcome(
+        &self,
+        request: &'a Request<'a>,
+        settings: &'a Settings<'a>,
+        facts: &'a Facts<'a>,
+        account: &mut Account<'a>,
+        found: &mut Option<Identity<'a>>,
+    ) -> Result<Outcome<'a>, Refusal> {
+        if let Some(reason) = self.left_alone {
+            return self.unserved(request, settings, account, reason);
+        }
+        let pair = self.pair(request);
+        // Container credentials take precedence, so that the mapping has no part in it.
+        let mapped = if self.credentials.is_some() { Ok(None) } else { self.mapped(request, settings).clone() };
+        let mut resolver = Resolver { settings, pair, account };
+        let identity = match resolver.resolve(&self.annotations, mapped, self.credentials, facts)? {
+            Resolved::Identity(identity) => &*found.insert(*identity),
+            Resolved::None => return self.unserved(request, settings, account, Unchanged::NoIdentity),
+            Resolved::Unknown => return self.unserved(request, settings, account, Unchanged::LookupUnknown),
+        };
+        self.warn_about_lists(identity, account);
+        let targets: Vec<Target<'_, 'a>> = candidates(&self.pod, self.old_ephemeral.as_deref())
+            .into_iter()
+            .filter(|target| identity.selection.serves(&target.container.name, self.old_ephemeral.is_some()))
+            .filter(|target| match &identity.method {
+                Method::WebIdentity(roles) => roles.of(&target.container.name).is_some(),
+                Method::ContainerCredentials(_) => true,
+            })
+            .collect();
+        if targets.is_empty() {
+            return self.unserved(request, settings, account, Unchanged::NoContainer);
+        }
+        if let Method::WebIdentity(roles) = &identity.method {
+            let mut resolver = Resolver { settings, pair, account };
+            for role in roles_of(roles, &targets) {
+                resolver.check_role(role)?;
+            }
+        }
+        if settings.mode == Mode::Verify {
+            let mut verification =
+                Verification { pod: &self.pod, settings, namespace: &request.namespace, account, failures: Vec::new() };
+            verification.literal_roles()?;
+            verification.containers(identity, &targets)?;
+            return Ok(Outcome::Verified { sound: verification.conclude()? });
+        }
+        let name = self.pod.metadata.name.as_deref().unwrap_or(&request.uid);
+        let plans = Plans { pod: &self.pod, identity, settings, spread_by: (&request.namespace, name) };
+        Ok(match plans.plan(&targets, account) {
+            Some(plan) => {
+                let change = Change::new(request.object.unwrap_or_default(), pod_edits(&self.pod, &plan));
+                Outcome::Changed(Plan::Pod(plan), change)
+            }
+            None => Outcome::Unchanged(Unchanged::Complete),
+        })
+    }
+
+    /// What becomes of a pod that is given nothing: roles that it brings are checked all the same.
+    fn unserved(
+        &self,
+        request: &'a Request<'a>,
+        settings: &'a Settings<'a>,
+        account: &mut Account<'a>,
+        reason: Unchanged,
+    ) -> Result<Outcome<'a>, Refusal> {
+        let checked = settings.mode == Mode::Verify
+            && settings.allowed_roles.is_some()
+            && !matches!(reason, Unchanged::MirrorPod | Unchanged::InvalidName);
+        if !checked {
+            return Ok(Outcome::Unchanged(reason));
+        }
+        let mut verification =
+            Verification { pod: &self.pod, settings, namespace: &request.namespace, account, failures: Vec::new() };
+        verification.literal_roles()?;
+        Ok(Outcome::Verified { sound: verification.conclude()? })
+    }
+
+    fn warn_about_lists(&self, identity: &Identity<'a>, account: &mut Account<'a>) {
+        let Scope { prefix, namespace, pod, .. } = &account.scope;
+        let mut texts = Vec::new();
+        for (field, list) in
+            [(Field::SkipContainers, &self.annotations.skip), (Field::IncludeContainers, &self.annotations.include)]
+        {
+            for name in container_names(list.as_deref().unwrap_or_default()) {
+                if !self.pod.all_containers().any(|container| container.name == name) {
+                    texts.push(format!(
+                        "annotation `{prefix}/{}` of pod `{}/{}`: `{}` is no container of the pod",
+                        field.annotation(),
+                        Escaped(namespace),
+                        Escaped(pod),
+                        Escaped(name)
+                    ));
+                }
+            }
+        }
+        if identity.selection.serves_none() && self.old_ephemeral.is_none() {
+            texts.push(format!(
+                "annotation `{prefix}/{}` is empty: no container is served",
+                Field::IncludeContainers.annotation()
+            ));
+        }
+        for text in texts {
+            account.warn(Reason::BadValue, text);
+        }
+    }
+}
+
+/// Whether the service account decides the matter: it names a role, or nobody knows what it names.
+fn has_role(settings: &Settings<'_>, facts: &Facts<'_>) -> bool {
+    match &facts.service_account {
+        Some(Found::There(found)) => own_role(&found.annotations, settings).is_some(),
+        Some(Found::Unknown(_)) => true,
+        Some(Found::NotThere) | None => false,
+    }
+}
+
+/// The role that a service account names by itself, as it is written. Annotations that cannot be read count as
+/// one: whoever reads them next says what is wrong.
+fn own_role<'a>(annotations: &crate::pod::StringMap<'a>, settings: &Settings<'_>) -> Option<Cow<'a, str>> {
+    match Annotations::read(annotations, &settings.annotation_prefix) {
+        Ok(found) => found
+            .without_managed(&settings.annotation_prefix, &mut Account::default())
+            .role
+            .filter(|role| !role.trim().is_empty()),
+        Err(_) => Some(Cow::default()),
+    }
+}
+
+/// The roles that some target is given, each once.
+fn roles_of<'r, 'a>(roles: &'r Roles<'a>, targets: &[Target<'_, 'a>]) -> Vec<&'r Role<'a>> {
+    let mut found: Vec<&Role<'a>> = Vec::new();
+    for role in targets.iter().filter_map(|target| roles.of(&target.container.name)) {
+        if !found.contains(&role) {
+            found.push(role);
+        }
+    }
+    found
+}

@@ -1,0 +1,144 @@
+//! What a host looked up.
+
+use std::borrow::Cow;
+
+use crate::error::{Fault, Inside, ReadError};
+use crate::json::Scanner;
+use crate::pod::{Metadata, StringMap};
+
+/// An object that a decision needs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lookup<'l> {
+    /// A service account.
+    ServiceAccount {
+        /// A valid name.
+        namespace: &'l str,
+        /// A valid name.
+        name: &'l str,
+    },
+    /// The config map that holds the mapping.
+    ConfigMap {
+        /// A valid name.
+        namespace: &'l str,
+        /// A valid name.
+        name: &'l str,
+        /// The key of its data that holds the mapping.
+        key: &'l str,
+    },
+}
+
+/// What a look-up gave.
+#[derive(Clone, Debug)]
+pub enum Found<T> {
+    /// The object.
+    There(T),
+    /// The object is not there: the API server said so.
+    NotThere,
+    /// Nobody knows.
+    Unknown(Unknown),
+}
+
+/// Why a look-up gave nothing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unknown {
+    /// What went wrong, as the host was told.
+    pub reason: String,
+    /// What to do about it, such as which right to grant.
+    pub remedy: &'static str,
+}
+
+/// What the host has found so far.
+#[derive(Clone, Debug, Default)]
+pub struct Facts<'a> {
+    /// The pod's service account.
+    pub service_account: Option<Found<ServiceAccount<'a>>>,
+    /// The mapping's config map.
+    pub config_map: Option<Found<ConfigMap<'a>>>,
+}
+
+/// What is read of a service account.
+#[derive(Clone, Debug)]
+pub struct ServiceAccount<'a> {
+    pub(crate) annotations: StringMap<'a>,
+}
+
+impl<'a> ServiceAccount<'a> {
+    /// Reads a service account that was looked up.
+    ///
+    /// # Errors
+    ///
+    /// When it is not the one that was asked for.
+    pub fn read(text: &'a str, namespace: &str, name: &str) -> Result<Self, ReadError> {
+        let mut s = Scanner::new(text);
+        let (mut kind, mut metadata) = (None, Metadata::default());
+        if let Some(mut members) = s.object(&["kind", "metadata"])? {
+            while let Some(field) = members.next(&mut s)? {
+                match field {
+                    "kind" => kind = s.optional_string().inside(field)?,
+                    _ => metadata = Metadata::read(&mut s).inside(field)?,
+                }
+            }
+        }
+        s.finish()?;
+        if kind.as_deref() == Some("ServiceAccount")
+            && metadata.namespace.as_deref() == Some(namespace)
+            && metadata.name.as_deref() == Some(name)
+        {
+            Ok(Self { annotations: metadata.annotations })
+        } else {
+            Err(ReadError::new(Fault::Missing { what: "the service account that was asked for" }, 0))
+        }
+    }
+}
+
+/// The mapping in a config map.
+#[derive(Clone, Debug)]
+pub struct ConfigMap<'a> {
+    /// The text under the key.
+    pub(crate) document: Cow<'a, str>,
+}
+
+impl<'a> ConfigMap<'a> {
+    /// Reads a config map that was looked up; `None` when it does not have the key. A host that was asked for
+    /// the data alone may leave out which config map it is.
+    ///
+    /// # Errors
+    ///
+    /// When it is not the one that was asked for.
+    pub fn read(text: &'a str, namespace: &str, name: &str, key: &str) -> Result<Option<Self>, ReadError> {
+        let mut s = Scanner::new(text);
+        let (mut kind, mut metadata, mut document) = (None, Metadata::default(), None);
+        if let Some(mut members) = s.object(&["kind", "metadata", "data"])? {
+            while let Some(field) = members.next(&mut s)? {
+                match field {
+                    "kind" => kind = s.optional_string().inside(field)?,
+                    "metadata" => metadata = Metadata::read(&mut s).inside(field)?,
+                    _ => document = read_data(&mut s, key).inside(field)?,
+                }
+            }
+        }
+        s.finish()?;
+        let is = |found: &Option<Cow<'_, str>>, wanted: &str| found.as_deref().is_none_or(|found| found == wanted);
+        if is(&kind, "ConfigMap") && is(&metadata.namespace, namespace) && is(&metadata.name, name) {
+            Ok(document.map(|document| Self { document }))
+        } else {
+            Err(ReadError::new(Fault::Missing { what: "the config map that was asked for" }, 0))
+        }
+    }
+}
+
+fn read_data<'a>(s: &mut Scanner<'a>, wanted: &str) -> Result<Option<Cow<'a, str>>, ReadError> {
+    let mut document = None;
+    if let Some(mut members) = s.object(&[])? {
+        while let Some(key) = members.next_any(s)? {
+            if key != wanted {
+                s.skip()?;
+            } else if document.is_some() {
+                return Err(ReadError::new(Fault::Duplicate, s.position()));
+            } else {
+                document = Some(s.optional_string()?.unwrap_or_default());
+            }
+        }
+    }
+    Ok(document)
+}

@@ -1,0 +1,515 @@
+//! Who a pod is: which method and role, and every other value, each from the most specific source.
+
+use std::borrow::Cow;
+
+use crate::account::{Account, Field, Reason, Said, Shown, Source};
+use crate::admission::{Refusal, RefusalReason};
+use crate::arn;
+use crate::facts::{Facts, Found, Unknown};
+use crate::mapping::{self, Entry, Notices, Pair};
+use crate::service_account::Annotations;
+use crate::settings::{ContainerCredentials, OnError, Problems, Settings, trim};
+use crate::values::{Region, TokenExpiration, container_names, parse_bool};
+
+/// A role and where it came from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Role<'a> {
+    /// The ARN, or what stands in its place when it is malformed and given all the same.
+    pub arn: Cow<'a, str>,
+    /// Who said so.
+    pub source: Source<'a>,
+}
+
+/// The roles of web identity (IRSA).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Roles<'a> {
+    /// For every container without one of its own.
+    pub general: Option<Role<'a>>,
+    /// For single containers, by name.
+    pub containers: Vec<(Cow<'a, str>, Role<'a>)>,
+}
+
+impl<'a> Roles<'a> {
+    /// The role for a container.
+    #[must_use]
+    pub fn of(&self, container: &str) -> Option<&Role<'a>> {
+        let own = self.containers.iter().find(|(name, _)| name == container).map(|(_, role)| role);
+        own.or(self.general.as_ref())
+    }
+}
+
+/// How a pod gets its credentials.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Method<'a> {
+    /// `AssumeRoleWithWebIdentity` (IRSA).
+    WebIdentity(Roles<'a>),
+    /// EKS Pod Identity.
+    ContainerCredentials(&'a ContainerCredentials<'a>),
+}
+
+/// Who a pod is, and everything that its credentials depend on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Identity<'a> {
+    /// How it gets its credentials.
+    pub method: Method<'a>,
+    /// The audience of its token.
+    pub audience: Cow<'a, str>,
+    /// How long its token is valid, when somebody said so.
+    pub token_expiration: Option<TokenExpiration>,
+    /// The region for the SDKs.
+    pub region: Option<Cow<'a, str>>,
+    /// Whether to use regional STS endpoints.
+    pub sts_regional_endpoints: bool,
+    /// Another STS endpoint.
+    pub sts_endpoint_url: Option<Cow<'a, str>>,
+    /// Which containers are served.
+    pub selection: Selection<'a>,
+}
+
+/// Which containers are served.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Selection<'a> {
+    skip: Vec<Cow<'a, str>>,
+    include: Option<Cow<'a, str>>,
+}
+
+impl<'a> Selection<'a> {
+    /// From the lists of the pod and of the service account.
+    pub(crate) fn new(pod: &Annotations<'a>, service_account: &Annotations<'a>) -> Self {
+        Self {
+            skip: [&pod.skip, &service_account.skip].into_iter().flatten().cloned().collect(),
+            include: pod.include.as_ref().or(service_account.include.as_ref()).cloned(),
+        }
+    }
+
+    /// Whether a container is served. Ephemeral ones are not subject to the list of those that are included.
+    pub(crate) fn serves(&self, container: &str, ephemeral: bool) -> bool {
+        let named = |list: &str| container_names(list).any(|name| name == container);
+        !self.skip.iter().any(|list| named(list))
+            && (ephemeral || self.include.as_ref().is_none_or(|list| named(list)))
+    }
+
+    /// The list of included containers is there, and empty.
+    pub(crate) fn serves_none(&self) -> bool {
+        self.include.as_ref().is_some_and(|list| container_names(list).next().is_none())
+    }
+}
+
+/// What came of the attempt.
+pub(crate) enum Resolved<'a> {
+    Identity(Box<Identity<'a>>),
+    None,
+    /// A look-up gave no answer, and the pod is admitted all the same.
+    Unknown,
+}
+
+/// The lookups that a resolution needs, and what it reads.
+pub(crate) struct Resolver<'r, 'a> {
+    pub(crate) settings: &'a Settings<'a>,
+    pub(crate) pair: Pair<'r>,
+    pub(crate) account: &'r mut Account<'a>,
+}
+
+impl<'a> Resolver<'_, 'a> {
+    /// Finds out who a pod is.
+    pub(crate) fn resolve(
+        &mut self,
+        pod: &Annotations<'a>,
+        mapped: Result<Option<Entry<'a>>, Problems>,
+        credentials: Option<&'a ContainerCredentials<'a>>,
+        facts: &'a Facts<'a>,
+    ) -> Result<Resolved<'a>, Refusal> {
+        let service_account = match &facts.service_account {
+            Some(Found::There(found)) => {
+                Annotations::read(&found.annotations, &self.settings.annotation_prefix)
+                    .map_err(|error| Refusal::unreadable("the service account's annotations", &error))?
+                    .without_managed(&self.settings.annotation_prefix, self.account)
+            }
+            Some(Found::Unknown(unknown)) => match credentials {
+                None => {
+                    self.account.look(Field::Role, Source::ServiceAccount, Said::Unknown);
+                    return self.unknown("service account", unknown);
+                }
+                Some(_) => {
+                    let text = format!(
+                        "{}; the container credentials' defaults are used",
+                        self.unknown_text("service account", unknown)
+                    );
+                    self.account.warn(Reason::LookupUnknown, text);
+                    Annotations::default()
+                }
+            },
+            Some(Found::NotThere) => {
+                self.account.look(Field::Role, Source::ServiceAccount, Said::NotThere);
+                Annotations::default()
+            }
+            None => Annotations::default(),
+        };
+        if let Some(credentials) = credentials {
+            let method = Method::ContainerCredentials(credentials);
+            let said = Said::Value(Shown::Text("container credentials".into()));
+            self.account.look(Field::Role, Source::ContainerCredentials, said);
+            return Ok(Resolved::Identity(Box::new(self.values(method, pod, &service_account, None))));
+        }
+        let (roles, entry) = match self.roles(&service_account, mapped, facts)? {
+            Ok(found) => found,
+            Err(unknown) => {
+                self.account.look(Field::Role, Source::ConfigMap(None), Said::Unknown);
+                return self.unknown("config map of the mapping", unknown);
+            }
+        };
+        if roles == Roles::default() {
+            return Ok(Resolved::None);
+        }
+        let method = Method::WebIdentity(roles);
+        Ok(Resolved::Identity(Box::new(self.values(method, pod, &service_account, entry.as_ref()))))
+    }
+
+    /// A service account's roles, and the entry of the mapping that supplied them.
+    #[allow(clippy::type_complexity, reason = "an answer that may be refused, or unknown")]
+    fn roles(
+        &mut self,
+        service_account: &Annotations<'a>,
+        mapped: Result<Option<Entry<'a>>, Problems>,
+        facts: &'a Facts<'a>,
+    ) -> Result<Result<(Roles<'a>, Option<Entry<'a>>), &'a Unknown>, Refusal> {
+        let mut roles = Roles::default();
+        for (container, role) in &service_account.container_roles {
+            let role = self.settings.role(role.clone());
+            if !role.is_empty() {
+                let source = Source::ServiceAccountContainer(container.clone());
+                self.account.look(Field::Role, source.clone(), Said::Value(Shown::Text(role.clone())));
+                roles.containers.push((container.clone(), Role { arn: role, source }));
+            }
+        }
+        if let Some(role) = self.annotated_role(service_account) {
+            roles.general = Some(Role { arn: role, source: Source::ServiceAccount });
+            return Ok(Ok((roles, None)));
+        }
+        let entry = match self.mapped(mapped, facts)? {
+            Ok(entry) => entry,
+            Err(unknown) => return Ok(Err(unknown)),
+        };
+        let Some((entry, source)) = entry else { return Ok(Ok((roles, None))) };
+        if let Some(role) = &entry.role {
+            roles.general = Some(Role { arn: role.clone(), source: source.clone() });
+        }
+        for (container, role) in &entry.containers {
+            if !roles.containers.iter().any(|(name, _)| name == container) {
+                roles.containers.push((container.clone(), Role { arn: role.clone(), source: source.clone() }));
+            }
+        }
+        let supplied = entry.role.is_some() || !entry.containers.is_empty();
+        Ok(Ok((roles, supplied.then_some(entry))))
+    }
+
+    /// The role that the service account itself names.
+    pub(crate) fn annotated_role(&mut self, service_account: &Annotations<'a>) -> Option<Cow<'a, str>> {
+        if !self.settings.service_account_annotations {
+            return None;
+        }
+        let role = service_account.role.clone().map(|role| self.settings.role(role)).filter(|role| !role.is_empty());
+        let said = role.as_ref().map_or(Said::Nothing, |role| Said::Value(Shown::Text(role.clone())));
+        self.account.look(Field::Role, Source::ServiceAccount, said);
+        role
+    }
+
+    /// The entry of the settings' mapping, else of the config map's, and which it was.
+    #[allow(clippy::type_complexity, reason = "an answer that may be refused, or unknown")]
+    pub(crate) fn mapped(
+        &mut self,
+        mapped: Result<Option<Entry<'a>>, Problems>,
+        facts: &'a Facts<'a>,
+    ) -> Result<Result<Option<(Entry<'a>, Source<'a>)>, &'a Unknown>, Refusal> {
+        let entry = mapped.map_err(|problems| Refusal::settings(&problems))?;
+        if let Some(entry) = entry {
+            let source = Source::Mapping(Some(entry.key.clone()));
+            self.look_at_entry(&entry, source.clone());
+            return Ok(Ok(Some((entry, source))));
+        }
+        if self.settings.mapping.is_some() {
+            self.account.look(Field::Role, Source::Mapping(None), Said::Nothing);
+        }
+        let config_map = match &facts.config_map {
+            Some(Found::There(config_map)) => config_map,
+            Some(Found::NotThere) => {
+                self.account.look(Field::Role, Source::ConfigMap(None), Said::NotThere);
+                return Ok(Ok(None));
+            }
+            Some(Found::Unknown(unknown)) => return Ok(Err(unknown)),
+            None => return Ok(Ok(None)),
+        };
+        let mut notices = Notices::default();
+        let found = mapping::find_in_config_map(&config_map.document, self.settings, self.pair, &mut notices);
+        let place = self.settings.mapping_config_map.as_ref();
+        let (namespace, name) = place.map_or(("", ""), |place| (&place.namespace, &place.name));
+        for notice in notices.0 {
+            self.account.warn(Reason::BadValue, format!("config map `{namespace}/{name}`: {notice}"));
+        }
+        let Ok(found) = found else { return Ok(Err(&MALFORMED)) };
+        Ok(Ok(match found {
+            Some(entry) => {
+                let source = Source::ConfigMap(Some(entry.key.clone()));
+                self.look_at_entry(&entry, source.clone());
+                Some((entry, source))
+            }
+            None => {
+                self.account.look(Field::Role, Source::ConfigMap(None), Said::Nothing);
+                None
+            }
+        }))
+    }
+
+    fn look_at_entry(&mut self, entry: &Entry<'a>, source: Source<'a>) {
+        let said = match (&entry.role, entry.containers.first()) {
+            (Some(role), _) | (None, Some((_, role))) => Said::Value(Shown::Text(role.clone())),
+            (None, None) => Said::OptOut,
+        };
+        self.account.look(Field::Role, source, said);
+    }
+
+    fn unknown_text(&self, what: &str, unknown: &Unknown) -> String {
+        let crate::account::Scope { namespace, service_account, .. } = &self.account.scope;
+        format!(
+            "the {what} of `{namespace}/{service_account}` could not be looked up: {}; {}",
+            crate::account::Escaped(&unknown.reason),
+            unknown.remedy
+        )
+    }
+
+    fn unknown(&mut self, what: &str, unknown: &Unknown) -> Result<Resolved<'a>, Refusal> {
+        let text = self.unknown_text(what, unknown);
+        match self.settings.on_lookup_error {
+            OnError::Reject => Err(Refusal { code: 500, reason: RefusalReason::LookupUnknown, message: text }),
+            OnError::Admit => {
+                self.account.warn(Reason::LookupUnknown, text + "; admitted without an identity");
+                Ok(Resolved::Unknown)
+            }
+        }
+    }
+
+    /// Every value but the role.
+    pub(crate) fn values(
+        &mut self,
+        method: Method<'a>,
+        pod: &Annotations<'a>,
+        service_account: &Annotations<'a>,
+        entry: Option<&Entry<'a>>,
+    ) -> Identity<'a> {
+        let settings = self.settings;
+        let (entry, source) = match (entry, &method) {
+            (Some(entry), Method::WebIdentity(roles)) => {
+                let supplied = |role: &&Role<'a>| matches!(role.source, Source::Mapping(_) | Source::ConfigMap(_));
+                let role = roles.general.as_ref().into_iter().chain(roles.containers.iter().map(|(_, role)| role));
+                let source = role.into_iter().find(supplied).map_or(Source::Settings, |role| role.source.clone());
+                (Some(entry), source)
+            }
+            _ => (None, Source::Settings),
+        };
+
+        let mut pick = Pick::new(self.account, Field::TokenExpiration);
+        pick.annotation(Source::Pod, pod.token_expiration.as_ref(), parse_expiration);
+        pick.annotation(Source::ServiceAccount, service_account.token_expiration.as_ref(), parse_expiration);
+        pick.given(source.clone(), entry.and_then(|entry| entry.token_expiration));
+        pick.given(Source::Settings, settings.token_expiration);
+        let token_expiration = pick.value;
+
+        let mut pick = Pick::new(self.account, Field::Region);
+        pick.annotation(Source::Pod, pod.region.as_ref(), parse_region);
+        pick.annotation(Source::ServiceAccount, service_account.region.as_ref(), parse_region);
+        pick.given(source.clone(), entry.and_then(|entry| entry.region.clone()));
+        pick.given(Source::Settings, settings.aws_default_region.clone());
+        let region = match pick.value {
+            Some(Region::Named(name)) => Some(name),
+            Some(Region::None) | None => None,
+        };
+
+        let audience = match &method {
+            Method::ContainerCredentials(credentials) => Cow::Borrowed(&*credentials.audience),
+            Method::WebIdentity(_) => {
+                let mut pick = Pick::new(self.account, Field::Audience);
+                pick.annotation(Source::ServiceAccount, service_account.audience.as_ref(), |text| {
+                    let audience = trim(text.clone());
+                    if audience.is_empty() {
+                        Parsed::Bad("is empty: expected an audience")
+                    } else if !crate::values::is_audience(&audience) {
+                        Parsed::Bad("is not an audience: expected printable ASCII without blanks")
+                    } else if settings.allows_audience(&audience) {
+                        Parsed::Good(audience)
+                    } else {
+                        Parsed::Bad("is not one of `allowedAudiences`")
+                    }
+                });
+                pick.given(source.clone(), entry.and_then(|entry| entry.audience.clone()));
+                pick.given(Source::Settings, Some(Cow::Borrowed(&*settings.token_audience)));
+                pick.value.unwrap_or_default()
+            }
+        };
+
+        let mut pick = Pick::new(self.account, Field::StsRegionalEndpoints);
+        pick.annotation(Source::ServiceAccount, service_account.sts_regional_endpoints.as_ref(), |text| {
+            parse_bool(text).map_or(Parsed::Bad("is no truth value: expected `true` or `false`"), Parsed::Good)
+        });
+        pick.given(source.clone(), entry.and_then(|entry| entry.sts_regional_endpoints));
+        pick.given(Source::Settings, Some(settings.sts_regional_endpoints));
+        let sts_regional_endpoints = pick.value.unwrap_or_default();
+
+        let sts_endpoint_url = match &method {
+            Method::ContainerCredentials(_) => None,
+            Method::WebIdentity(_) => {
+                let mut pick = Pick::new(self.account, Field::StsEndpointUrl);
+                pick.given(source, entry.and_then(|entry| entry.sts_endpoint_url.clone()));
+                let url = settings.sts_endpoint_url.as_deref().map(Cow::Borrowed);
+                pick.given(Source::Settings, url);
+                pick.value
+            }
+        };
+
+        for (field, source, list) in [
+            (Field::SkipContainers, Source::Pod, &pod.skip),
+            (Field::SkipContainers, Source::ServiceAccount, &service_account.skip),
+            (Field::IncludeContainers, Source::Pod, &pod.include),
+            (Field::IncludeContainers, Source::ServiceAccount, &service_account.include),
+        ] {
+            if let Some(list) = list {
+                self.account.look(field, source, Said::Value(Shown::Text(list.clone())));
+            }
+        }
+        let selection = Selection::new(pod, service_account);
+        Identity {
+            method,
+            audience,
+            token_expiration,
+            region,
+            sts_regional_endpoints,
+            sts_endpoint_url,
+            selection,
+        }
+    }
+
+    /// Whether a role may be given: well-formed, or given all the same; and allowed in the namespace.
+    pub(crate) fn check_role(&mut self, role: &Role<'a>) -> Result<(), Refusal> {
+        let place = |account: &Account<'a>| account.place(Field::Role, &role.source);
+        let shown = crate::account::Escaped(&role.arn);
+        if let Err(error) = arn::check_role_arn(&role.arn) {
+            let text = format!("{}: `{shown}` {error}", place(self.account));
+            match self.settings.on_invalid_identity {
+                OnError::Admit => self.account.warn(Reason::InvalidRole, text),
+                OnError::Reject => {
+                    return Err(Refusal { code: 400, reason: RefusalReason::InvalidRole, message: text });
+                }
+            }
+        }
+        let Some(allowed) = &self.settings.allowed_roles else { return Ok(()) };
+        if allowed.allow(self.pair.namespace, &role.arn).map_err(|problems| Refusal::settings(&problems))? {
+            return Ok(());
+        }
+        let message = format!(
+            "{}: `{shown}` is not allowed in namespace `{}`: expected a role that a rule of `allowedRoles` allows",
+            place(self.account),
+            self.pair.namespace
+        );
+        Err(Refusal { code: 403, reason: RefusalReason::RoleNotAllowed, message })
+    }
+}
+
+static MALFORMED: Unknown =
+    Unknown { reason: String::new(), remedy: "its document must be a JSON object of entries" };
+
+enum Parsed<T> {
+    Good(T),
+    Clamped(T, u64),
+    Bad(&'static str),
+}
+
+fn parse_expiration<'a>(text: &Cow<'a, str>) -> Parsed<TokenExpiration> {
+    match TokenExpiration::clamped(text) {
+        Some(found) if found.clamped => Parsed::Clamped(found.value, found.value.seconds()),
+        Some(found) => Parsed::Good(found.value),
+        None => Parsed::Bad("is not a whole number of seconds"),
+    }
+}
+
+fn parse_region<'a>(text: &Cow<'a, str>) -> Parsed<Region<'a>> {
+    Region::parse(text.clone()).map_or(
+        Parsed::Bad("is not a region: expected at most 32 of `a-z`, `0-9` and `-`, or `none`"),
+        Parsed::Good,
+    )
+}
+
+/// Takes the first good value, and notes what every source said up to it.
+struct Pick<'p, 'a, T> {
+    account: &'p mut Account<'a>,
+    field: Field,
+    value: Option<T>,
+}
+
+impl<'p, 'a, T: Clone + Show<'a>> Pick<'p, 'a, T> {
+    fn new(account: &'p mut Account<'a>, field: Field) -> Self {
+        Self { account, field, value: None }
+    }
+
+    fn annotation(
+        &mut self,
+        source: Source<'a>,
+        text: Option<&Cow<'a, str>>,
+        parse: impl FnOnce(&Cow<'a, str>) -> Parsed<T>,
+    ) {
+        if self.value.is_some() {
+            return;
+        }
+        let said = match text.map(|text| (text, parse(text))) {
+            None => Said::Nothing,
+            Some((text, Parsed::Good(value))) => {
+                self.value = Some(value);
+                Said::Value(Shown::Text(text.clone()))
+            }
+            Some((text, Parsed::Clamped(value, used))) => {
+                self.value = Some(value);
+                Said::Clamped { text: text.clone(), used }
+            }
+            Some((text, Parsed::Bad(why))) => Said::Bad { text: text.clone(), why },
+        };
+        self.account.look(self.field, source, said);
+    }
+
+    fn given(&mut self, source: Source<'a>, value: Option<T>) {
+        if self.value.is_some() {
+            return;
+        }
+        let said = value.as_ref().map_or(Said::Nothing, |value| Said::Value(value.show()));
+        self.value = value;
+        self.account.look(self.field, source, said);
+    }
+}
+
+trait Show<'a> {
+    fn show(&self) -> Shown<'a>;
+}
+
+impl<'a> Show<'a> for Cow<'a, str> {
+    fn show(&self) -> Shown<'a> {
+        Shown::Text(self.clone())
+    }
+}
+
+impl<'a> Show<'a> for bool {
+    fn show(&self) -> Shown<'a> {
+        Shown::Bool(*self)
+    }
+}
+
+impl<'a> Show<'a> for TokenExpiration {
+    fn show(&self) -> Shown<'a> {
+        Shown::Number(self.seconds())
+    }
+}
+
+impl<'a> Show<'a> for Region<'a> {
+    fn show(&self) -> Shown<'a> {
+        match self {
+            Region::None => Shown::Text("none".into()),
+            Region::Named(name) => Shown::Text(name.clone()),
+        }
+    }
+}

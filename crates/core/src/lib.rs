@@ -1,0 +1,42 @@
+//! Gives Kubernetes pods their AWS identity at admission: what to add, and why.
+//!
+//! The core asks nobody anything. A host reads a request ([`Request`]) and settings ([`Settings`]), fetches the
+//! objects that [`Admission::next_lookup`] names, and is given a [`Decision`]: plain data, with the account of
+//! how it was reached. [`edit`] turns it into a JSON Patch or into the changed object.
+//!
+//! No I/O, no clock, no randomness, no environment, no log; no input makes it panic.
+
+pub mod account;
+mod admission;
+pub mod arn;
+pub mod edit;
+mod error;
+mod facts;
+pub mod glob;
+mod identity;
+mod json;
+pub mod mapping;
+pub mod names;
+pub mod path;
+mod plan;
+mod pod;
+pub mod response;
+mod review;
+mod service_account;
+mod settings;
+pub mod url;
+pub mod values;
+mod verify;
+
+pub use account::Account;
+pub use admission::{Admission, Decision, Outcome, Refusal, RefusalReason, Unchanged};
+pub use error::{Fault, ReadError, Segment};
+pub use facts::{ConfigMap, Facts, Found, Lookup, ServiceAccount, Unknown};
+pub use identity::{Identity, Method, Role, Roles, Selection};
+pub use json::{MAX_DEPTH, write_string};
+pub use plan::{Addition, AnnotationChange, EnvValue, EnvVar, List, Plan, PodPlan, ServiceAccountPlan, Volume};
+pub use review::{Request, Review, Subject};
+pub use settings::{
+    AllowedRoles, ContainerCredentials, FIELDS, Identities, MappingConfigMap, Mode, OnError, OnUnverified, Problem, Problems,
+    RoleSessionName, ServiceAccountLookup, Settings,
+};

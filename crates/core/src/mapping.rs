@@ -1,0 +1,282 @@
+//! The mapping from service accounts to roles: keys, which of them wins, and entries.
+//!
+//! The document stays text. A look-up passes over it once, compares keys as they stand, and reads only the
+//! entries that match.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+
+use core::fmt;
+
+use crate::error::{Fault, ReadError};
+use crate::glob::{Glob, GlobError};
+use crate::json::{Scanner, Value};
+use crate::names;
+use crate::settings::{Place, Problems, Settings, repeated};
+
+mod entry;
+mod template;
+pub use entry::Entry;
+pub(crate) use entry::Notices;
+pub use template::Variables;
+
+/// Entries that a mapping may have.
+pub const MAX_ENTRIES: usize = 100_000;
+
+/// A key: a glob for the namespace and one for the service account.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Key<'k> {
+    text: &'k str,
+    namespace: Glob<'k>,
+    service_account: Glob<'k>,
+}
+
+/// Why a key is none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyError {
+    /// There is not exactly one `/`.
+    Slash,
+    /// One of the sides is no glob.
+    Glob(GlobError),
+    /// The namespace could never match: it holds what no name of a namespace holds.
+    Namespace,
+    /// The service account could never match.
+    ServiceAccount,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slash => f.write_str("expected a key `namespace/serviceaccount`"),
+            Self::Glob(error) => write!(f, "a side of the key {error}"),
+            Self::Namespace => f.write_str("expected the name of a namespace, or a glob, before the `/`"),
+            Self::ServiceAccount => {
+                f.write_str("expected the name of a service account, or a glob, after the `/`")
+            }
+        }
+    }
+}
+
+impl<'k> Key<'k> {
+    /// Reads `namespace/serviceaccount`.
+    ///
+    /// # Errors
+    ///
+    /// When it is malformed, or could never match.
+    pub fn parse(text: &'k str) -> Result<Self, KeyError> {
+        let (namespace, service_account) = text.split_once('/').ok_or(KeyError::Slash)?;
+        if service_account.contains('/') {
+            return Err(KeyError::Slash);
+        }
+        let key = Self {
+            text,
+            namespace: Glob::parse(namespace).map_err(KeyError::Glob)?,
+            service_account: Glob::parse(service_account).map_err(KeyError::Glob)?,
+        };
+        if !plausible(key.namespace, namespace, names::is_dns_label, b"-") {
+            return Err(KeyError::Namespace);
+        }
+        if !plausible(key.service_account, service_account, names::is_dns_subdomain, b"-.") {
+            return Err(KeyError::ServiceAccount);
+        }
+        Ok(key)
+    }
+
+    fn matches(&self, namespace: &str, service_account: &str) -> bool {
+        self.namespace.matches(namespace) && self.service_account.matches(service_account)
+    }
+
+    /// The smaller, the better: class, then more literal characters, then the smaller text.
+    fn rank(&self) -> (u8, Reverse<usize>, &'k str) {
+        let class = match (self.namespace.is_exact(), self.service_account.is_exact()) {
+            (true, true) => 0,
+            (true, false) => 1,
+            (false, true) => 2,
+            (false, false) => 3,
+        };
+        (class, Reverse(self.namespace.literal_length() + self.service_account.literal_length()), self.text)
+    }
+}
+
+fn plausible(glob: Glob<'_>, text: &str, is_name: fn(&str) -> bool, punctuation: &[u8]) -> bool {
+    if glob.is_exact() {
+        is_name(text)
+    } else {
+        text.bytes().all(|b| {
+            matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'*' | b'?') || punctuation.contains(&b)
+        })
+    }
+}
+
+/// Who an entry is looked up for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Pair<'p> {
+    pub(crate) namespace: &'p str,
+    pub(crate) service_account: &'p str,
+}
+
+/// The entry of the settings' mapping that a service account is served by.
+///
+/// # Errors
+///
+/// When an entry that matches is malformed.
+pub(crate) fn find_in_settings<'a>(settings: &Settings<'a>, pair: Pair<'_>) -> Result<Option<Entry<'a>>, Problems> {
+    let Some(document) = settings.mapping else { return Ok(None) };
+    let mapping = Place::Root.member("mapping");
+    let mut problems = Problems::default();
+    let found = best(document, pair, &mut |key, value| {
+        let place = mapping.member(&key);
+        match value {
+            Ok(value) => Entry::read_settings(key.clone(), value, settings, pair, &place, &mut problems),
+            Err(error) => {
+                problems.add(&place, error.to_string());
+                None
+            }
+        }
+    });
+    match found {
+        Ok(found) if problems.is_empty() => Ok(found),
+        Ok(_) => Err(problems),
+        Err(error) => {
+            problems.add(&mapping, error.to_string());
+            Err(problems)
+        }
+    }
+}
+
+/// The entry of a config map's mapping that a service account is served by. Malformed entries are left out, and
+/// that is noted, as is what is ignored in the others.
+///
+/// # Errors
+///
+/// When the document as a whole is malformed.
+pub(crate) fn find_in_config_map<'a>(
+    document: &'a str,
+    settings: &Settings<'a>,
+    pair: Pair<'_>,
+    notices: &mut Notices,
+) -> Result<Option<Entry<'a>>, ReadError> {
+    let mut s = Scanner::new(document);
+    // An empty document is an empty mapping: that is how a config map starts its life.
+    if document.trim().is_empty() {
+        return Ok(None);
+    }
+    let object = s.skip()?;
+    s.finish()?;
+    best(object, pair, &mut |key, value| match value {
+        Ok(value) => Entry::read_config_map(key, value, settings, pair, notices),
+        Err(error) => {
+            notices.left_out(&key, &error.to_string());
+            None
+        }
+    })
+}
+
+/// What is made of a key that matches, or that is malformed.
+type OnMatch<'f, 'a> = &'f mut dyn FnMut(Cow<'a, str>, Result<Value<'a>, KeyError>) -> Option<Entry<'a>>;
+
+fn best<'a>(object: &'a str, pair: Pair<'_>, on_match: OnMatch<'_, 'a>) -> Result<Option<Entry<'a>>, ReadError> {
+    let mut s = Scanner::new(object);
+    let mut count = 0_usize;
+    let mut best: Option<Entry<'a>> = None;
+    let Some(mut members) = s.object(&[])? else { return Ok(None) };
+    while let Some(key) = members.next_any(&mut s)? {
+        count += 1;
+        if count > MAX_ENTRIES {
+            let fault = Fault::TooMany { what: "entries", limit: MAX_ENTRIES };
+            return Err(ReadError::new(fault, s.position()));
+        }
+        if !may_match(&key, pair) {
+            s.skip()?;
+            continue;
+        }
+        let value = Value::read(&mut s)?;
+        match Key::parse(&key) {
+            Ok(parsed) if parsed.matches(pair.namespace, pair.service_account) => {
+                let wins = match &best {
+                    Some(best) if *best.key == *key => {
+                        return Err(ReadError::new(Fault::Duplicate, s.position()));
+                    }
+                    Some(best) => Key::parse(&best.key).map_or(true, |best| parsed.rank() < best.rank()),
+                    None => true,
+                };
+                // Read even when it does not win, so that what is reported does not depend on the order.
+                let entry = on_match(key.clone(), Ok(value));
+                if wins && entry.is_some() {
+                    best = entry;
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                on_match(key, Err(error));
+            }
+        }
+    }
+    Ok(best)
+}
+
+/// Sorts out most keys without parsing them: those without wildcards that are not the pair itself.
+fn may_match(key: &str, pair: Pair<'_>) -> bool {
+    key.bytes().any(|b| matches!(b, b'*' | b'?'))
+        || key
+            .strip_prefix(pair.namespace)
+            .and_then(|rest| rest.strip_prefix('/'))
+            .is_some_and(|rest| rest == pair.service_account)
+}
+
+/// Reads every entry of the settings' mapping.
+pub(crate) fn check(document: &str, settings: &Settings<'_>, problems: &mut Problems) {
+    let mapping = Place::Root.member("mapping");
+    let members = crate::settings::each_member(document, &mut |key, value| {
+        let place = mapping.member(&key);
+        match Key::parse(&key) {
+            Ok(parsed) => {
+                // A pair that the key matches, to fill templates with.
+                let pair = Pair {
+                    namespace: if parsed.namespace.is_exact() { parsed.namespace.text() } else { "n" },
+                    service_account: if parsed.service_account.is_exact() { parsed.service_account.text() } else { "s" },
+                };
+                Entry::read_settings(key.clone(), value, settings, pair, &place, problems);
+            }
+            Err(error) => problems.add(&place, error.to_string()),
+        }
+    });
+    match members {
+        Ok(keys) => {
+            if keys.len() > MAX_ENTRIES {
+                problems.add(&mapping, format!("too many entries: expected at most {MAX_ENTRIES}"));
+            }
+            for key in repeated(keys) {
+                problems.add(&mapping.member(&key), "stands there twice, expected once".to_owned());
+            }
+        }
+        Err(error) => problems.add(&mapping, error.to_string()),
+    }
+}
+
+/// Templates of the settings' mapping in which two different pairs can give the same role, each with what is
+/// ambiguous about it.
+#[must_use]
+pub fn ambiguous_templates(settings: &Settings<'_>) -> Problems {
+    let mut found = Problems::default();
+    let mapping = Place::Root.member("mapping");
+    if let Some(document) = settings.mapping {
+        let members = crate::settings::each_member(document, &mut |key, value| {
+            let Ok(parsed) = Key::parse(&key) else { return };
+            if parsed.namespace.is_exact() || parsed.service_account.is_exact() {
+                return;
+            }
+            entry::each_role(&value, &mut |role| {
+                if template::is_ambiguous(role) {
+                    found.add(
+                        &mapping.member(&key),
+                        "two service accounts can be given the same role: put a character that no name holds, such as `_` or `/`, between `{namespace}` and `{serviceAccount}`".to_owned(),
+                    );
+                }
+            });
+        });
+        // A document that is not JSON is reported where it is read.
+        drop(members);
+    }
+    found
+}

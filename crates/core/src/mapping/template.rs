@@ -1,0 +1,198 @@
+//! Roles with `{namespace}`, `{serviceAccount}` and the settings' variables in them.
+
+use std::borrow::Cow;
+
+use core::fmt;
+
+use crate::account::Escaped;
+use crate::json::Value;
+use crate::settings::{Place, Problems, each_member, expected};
+use crate::values;
+
+use super::Pair;
+
+/// The variables of the settings, kept as text.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Variables<'a>(Option<&'a str>);
+
+impl<'a> Variables<'a> {
+    pub(crate) fn new(object: Option<&'a str>) -> Self {
+        Self(object)
+    }
+
+    fn value(&self, wanted: &str) -> Option<Cow<'a, str>> {
+        let mut found = None;
+        if let Some(object) = self.0 {
+            each_member(object, &mut |name, value| {
+                if name == wanted {
+                    found = text(value);
+                }
+            })
+            .ok()?;
+        }
+        found
+    }
+
+    pub(crate) fn check(&self, problems: &mut Problems) {
+        let Some(object) = self.0 else { return };
+        let variables = Place::Root.member("variables");
+        let members = each_member(object, &mut |name, value| {
+            let place = variables.member(&name);
+            if !values::is_variable_name(&name) {
+                problems.add(&place, "expected a name of letters and digits that begins with a letter".to_owned());
+            } else if matches!(&*name, "namespace" | "serviceAccount") {
+                problems.add(&place, "expected another name: this one stands for the pod's own".to_owned());
+            } else if text(value.clone()).is_none() {
+                problems.add(&place, expected("a string", &value));
+            }
+        });
+        match members {
+            Ok(names) => {
+                for name in crate::settings::repeated(names) {
+                    problems.add(&variables.member(&name), "stands there twice, expected once".to_owned());
+                }
+            }
+            Err(error) => problems.add(&variables, error.to_string()),
+        }
+    }
+}
+
+/// An account id that YAML reads as a number is meant as it is written.
+fn text(value: Value<'_>) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Number(text) => Some(Cow::Borrowed(text)),
+        _ => None,
+    }
+}
+
+/// Why a template has no value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum TemplateError {
+    /// A name that nothing stands for.
+    Unknown(String),
+    /// A brace without its other half.
+    Brace,
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(name) => write!(
+                f,
+                "expected `{{namespace}}`, `{{serviceAccount}}` or a name from `variables`, found `{{{}}}`",
+                Escaped(name)
+            ),
+            Self::Brace => f.write_str("expected a name between `{` and `}`"),
+        }
+    }
+}
+
+/// Puts values in place of names.
+pub(crate) fn expand<'t>(
+    template: Cow<'t, str>,
+    variables: &Variables<'_>,
+    pair: Pair<'_>,
+) -> Result<Cow<'t, str>, TemplateError> {
+    if !template.contains(['{', '}']) {
+        return Ok(template);
+    }
+    let mut out = String::with_capacity(template.len() + 32);
+    let mut rest = &*template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, behind) = after.split_once('}').ok_or(TemplateError::Brace)?;
+        if before.contains('}') || name.contains('{') {
+            return Err(TemplateError::Brace);
+        }
+        out.push_str(before);
+        match name {
+            "namespace" => out.push_str(pair.namespace),
+            "serviceAccount" => out.push_str(pair.service_account),
+            name => {
+                out.push_str(&variables.value(name).ok_or_else(|| TemplateError::Unknown(name.to_owned()))?);
+            }
+        }
+        rest = behind;
+    }
+    if rest.contains('}') {
+        return Err(TemplateError::Brace);
+    }
+    out.push_str(rest);
+    Ok(Cow::Owned(out))
+}
+
+/// Whether two different pairs can give the same role, although both names are in the template: nothing but
+/// characters that both kinds of names may hold is between them. A dot is enough to tell them apart, for no
+/// namespace holds one.
+pub(super) fn is_ambiguous(template: &str) -> bool {
+    let mut parts = Vec::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((name, behind)) = after.split_once('}') else { return false };
+        parts.push((before, name));
+        rest = behind;
+    }
+    let is_name = |name: &str| matches!(name, "namespace" | "serviceAccount");
+    let separable = |between: &str| !between.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    let both = ["namespace", "serviceAccount"].iter().all(|wanted| parts.iter().any(|(_, name)| name == wanted));
+    let mut ambiguous = false;
+    let mut previous: Option<&str> = None;
+    for (between, name) in parts {
+        if let Some(previous) = previous
+            && is_name(previous)
+            && is_name(name)
+            && previous != name
+        {
+            if separable(between) {
+                return false;
+            }
+            ambiguous = true;
+        }
+        previous = Some(name);
+    }
+    both && ambiguous
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAIR: Pair<'static> = Pair { namespace: "pay", service_account: "api" };
+
+    #[test]
+    fn templates() {
+        let variables = Variables(Some(r#"{"cluster":"prod-1","account":111122223333}"#));
+        for (template, expected) in [
+            ("plain", Ok("plain")),
+            ("{namespace}-{serviceAccount}", Ok("pay-api")),
+            ("{cluster}/{account}", Ok("prod-1/111122223333")),
+            ("{nope}", Err(TemplateError::Unknown("nope".into()))),
+            ("{}", Err(TemplateError::Unknown(String::new()))),
+            ("{namespace", Err(TemplateError::Brace)),
+            ("namespace}", Err(TemplateError::Brace)),
+            ("{{namespace}}", Err(TemplateError::Brace)),
+            ("}{namespace}", Err(TemplateError::Brace)),
+        ] {
+            assert_eq!(expand(template.into(), &variables, PAIR), expected.map(Cow::from), "{template}");
+        }
+    }
+
+    #[test]
+    fn ambiguity() {
+        for (template, expected) in [
+            ("{namespace}-{serviceAccount}", true),
+            ("{serviceAccount}-{namespace}", true),
+            ("{namespace}{serviceAccount}", true),
+            ("{namespace}-sa-{serviceAccount}", true),
+            ("{namespace}_{serviceAccount}", false),
+            ("{namespace}/{serviceAccount}", false),
+            ("{namespace}.{serviceAccount}", false),
+            ("{serviceAccount}.{namespace}", false),
+            ("{namespace}", false),
+            ("{serviceAccount}", false),
+            ("fixed", false),
+        ] {
+            assert_eq!(is_ambiguous(template), expected, "{template}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Paths inside containers: joined, compared, and turned into Windows' form.
+
+use std::borrow::Cow;
+
+/// Whether a pod runs on Windows, where paths have another form and no case.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Os {
+    /// Everything but Windows.
+    Unix,
+    /// Windows.
+    Windows,
+}
+
+/// A path that is equal to another one exactly when both name the same place: no doubled, trailing or `.`
+/// parts; for Windows with `/`, in lower case and without the drive `C:`, which is the default one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NormalPath(String);
+
+impl NormalPath {
+    /// Brings a path into its normal form.
+    #[must_use]
+    pub fn new(path: &str, os: Os) -> Self {
+        let path = match os {
+            Os::Unix => Cow::Borrowed(path),
+            Os::Windows => Cow::Owned(path.replace('\\', "/").to_ascii_lowercase()),
+        };
+        let path = if os == Os::Windows { path.strip_prefix("c:").unwrap_or(&path) } else { &path };
+        let mut parts: Vec<&str> = Vec::new();
+        for part in path.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => {
+                    parts.pop();
+                }
+                part => parts.push(part),
+            }
+        }
+        Self(parts.join("/"))
+    }
+
+    /// What is left of this path below a folder: empty when it is the folder itself, `None` when it is not
+    /// below it.
+    #[must_use]
+    pub fn below(&self, folder: &Self) -> Option<&str> {
+        if folder.0.is_empty() {
+            return Some(&self.0);
+        }
+        let rest = self.0.strip_prefix(&folder.0)?;
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+    }
+
+    /// Without the leading `/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The path of a file in a mounted folder, as a process in the container writes it. `C:` is put before it on
+/// Windows unless the folder names a drive.
+#[must_use]
+pub fn file_in(folder: &str, file: &str, os: Os) -> String {
+    let folder = folder.trim_end_matches(if os == Os::Windows { &['/', '\\'][..] } else { &['/'][..] });
+    let mut path = String::with_capacity(folder.len() + file.len() + 3);
+    let drive = has_drive(folder);
+    if os == Os::Windows && !drive {
+        path.push_str("C:");
+    }
+    for part in folder.split('/').filter(|part| !part.is_empty()).chain(file.split('/')) {
+        if !(path.is_empty() && drive) {
+            path.push('/');
+        }
+        path.push_str(part);
+    }
+    if os == Os::Windows { path.replace('/', "\\") } else { path }
+}
+
+fn has_drive(path: &str) -> bool {
+    matches!(path.as_bytes(), [drive, b':', ..] if drive.is_ascii_alphabetic())
+}
+
+/// An absolute path to mount at: not the root, no `..`, printable ASCII, with `/` or a drive in front.
+#[must_use]
+pub fn is_mount_path(path: &str) -> bool {
+    let below = if has_drive(path) { path.get(2..).unwrap_or_default() } else { path };
+    below.starts_with(['/', '\\'])
+        && !below.split(['/', '\\']).any(|part| part == "..")
+        && !below.contains(':')
+        && path.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
+        && !NormalPath::new(path, Os::Windows).0.is_empty()
+        && path.len() <= 1024
+}
+
+/// A path inside a volume: relative, no `..`, not empty, printable ASCII.
+#[must_use]
+pub fn is_relative_path(path: &str) -> bool {
+    !path.starts_with('/')
+        && !path.split('/').any(|part| matches!(part, "" | "." | ".."))
+        && path.bytes().all(|b| b.is_ascii_graphic())
+        && !path.contains(['\\', ':'])
+        && path.len() <= 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_when_the_same_place() {
+        for (a, b, os, same) in [
+            ("/a", "/a/", Os::Unix, true),
+            ("/a", "/a//", Os::Unix, true),
+            ("/a/b", "/a/./b", Os::Unix, true),
+            ("/a/b", "/a/c/../b", Os::Unix, true),
+            ("/a", "/A", Os::Unix, false),
+            ("/a", "/A", Os::Windows, true),
+            ("C:\\a\\b", "/a/b", Os::Windows, true),
+            ("D:\\a", "/a", Os::Windows, false),
+            ("/a/b", "/a", Os::Unix, false),
+        ] {
+            assert_eq!(NormalPath::new(a, os) == NormalPath::new(b, os), same, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn below_a_folder() {
+        let path = NormalPath::new("/a/b/c", Os::Unix);
+        for (folder, rest) in
+            [("/a", Some("b/c")), ("/a/b/c", Some("")), ("/", Some("a/b/c")), ("/a/bb", None), ("/a/b/c/d", None), ("/a/", Some("b/c"))]
+        {
+            assert_eq!(path.below(&NormalPath::new(folder, Os::Unix)), rest, "{folder}");
+        }
+    }
+
+    #[test]
+    fn token_files() {
+        for (folder, os, expected) in [
+            ("/var/run/x", Os::Unix, "/var/run/x/token"),
+            ("/var/run/x/", Os::Unix, "/var/run/x/token"),
+            ("/var//run/x//", Os::Unix, "/var/run/x/token"),
+            ("/var/run/x", Os::Windows, r"C:\var\run\x\token"),
+            ("D:/x", Os::Windows, r"D:\x\token"),
+            (r"c:\x\", Os::Windows, r"c:\x\token"),
+        ] {
+            assert_eq!(file_in(folder, "token", os), expected, "{folder}");
+        }
+    }
+
+    #[test]
+    fn mount_paths() {
+        for (path, valid) in [
+            ("/a", true),
+            ("C:\\a", true),
+            ("D:/a b", true),
+            ("a", false),
+            ("/", false),
+            ("//", false),
+            ("C:\\", false),
+            ("C:a", false),
+            ("/a/../b", false),
+            ("/a:b", false),
+            ("/a\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_mount_path(path), valid, "{path}");
+        }
+        for (path, valid) in
+            [("token", true), ("a/b", true), ("", false), ("/a", false), ("a/", false), ("../a", false), ("a:b", false)]
+        {
+            assert_eq!(is_relative_path(path), valid, "{path}");
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! What to add to a pod: plain data.
+
+use std::borrow::Cow;
+
+use crate::account::{Account, Escaped, Reason};
+use crate::identity::{Identity, Method, Role};
+use crate::path::{NormalPath, Os, file_in};
+use crate::pod::{Container, EnvState, Mount, Pod, Variable};
+use crate::settings::{RoleSessionName, Settings};
+use crate::values::TokenExpiration;
+
+/// The path of a web identity token in its volume, as in the Go webhook.
+const WEB_IDENTITY_TOKEN: &str = "token";
+/// Says that a pod uses EKS Pod Identity, whatever the annotations' prefix.
+pub(crate) const POD_IDENTITY_LABEL: &str = "eks.amazonaws.com/pod-identity";
+/// The longest name of a role's session that STS takes
+/// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>).
+const MAX_SESSION_NAME: usize = 64;
+
+/// What to change.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Plan<'a> {
+    /// Additions to a pod.
+    Pod(PodPlan<'a>),
+    /// Annotations of a service account.
+    ServiceAccount(ServiceAccountPlan),
+}
+
+/// What to add to a pod. Never empty.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PodPlan<'a> {
+    /// For each container that is given something.
+    pub additions: Vec<Addition<'a>>,
+    /// The token's volume, unless the pod has one that serves.
+    pub volume: Option<Volume<'a>>,
+    /// Whether the pod is labelled as one that uses EKS Pod Identity.
+    pub label: bool,
+}
+
+/// A list of containers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum List {
+    /// Init containers, native sidecars included.
+    Init,
+    /// Containers.
+    Main,
+    /// Ephemeral containers.
+    Ephemeral,
+}
+
+/// What to add to a container.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Addition<'a> {
+    /// The list that the container is in.
+    pub list: List,
+    /// Its place in the list.
+    pub index: usize,
+    /// Variables, in order.
+    pub env: Vec<EnvVar<'a>>,
+    /// The mount of the token's volume: the volume's name and where.
+    pub mount: Option<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+/// A variable.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EnvVar<'a> {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: EnvValue<'a>,
+}
+
+/// The value of a variable.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum EnvValue<'a> {
+    /// A text.
+    Text(Cow<'a, str>),
+    /// The pod's name, from the field `metadata.name`.
+    PodName,
+}
+
+/// A projected volume with a service account's token.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Volume<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// The token's audience.
+    pub audience: Cow<'a, str>,
+    /// How long the token is valid.
+    pub expiration: TokenExpiration,
+    /// The token's path in the volume.
+    pub path: Cow<'a, str>,
+    /// The permission bits of the token file.
+    pub file_mode: Option<u16>,
+}
+
+/// Annotations of a service account that change. Never empty.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ServiceAccountPlan {
+    /// One after the other.
+    pub annotations: Vec<AnnotationChange>,
+}
+
+/// An annotation that changes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AnnotationChange {
+    /// Its key.
+    pub key: String,
+    /// Whether it is there.
+    pub present: bool,
+    /// What it becomes; nothing when it is removed.
+    pub value: Option<String>,
+}
+
+/// A container that is served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'p, 'a> {
+    pub(crate) list: List,
+    pub(crate) index: usize,
+    pub(crate) container: &'p Container<'a>,
+}
+
+/// The containers of an admission, before anybody selects: all of a new pod, or the new ephemeral ones.
+pub(crate) fn candidates<'p, 'a>(pod: &'p Pod<'a>, old_ephemeral: Option<&[Cow<'_, str>]>) -> Vec<Target<'p, 'a>> {
+    let targets = |list, containers: &'p [Container<'a>]| {
+        containers.iter().enumerate().map(move |(index, container)| Target { list, index, container })
+    };
+    match old_ephemeral {
+        None => targets(List::Init, &pod.init_containers).chain(targets(List::Main, &pod.containers)).collect(),
+        Some(old) => targets(List::Ephemeral, &pod.ephemeral_containers)
+            .filter(|target| !old.contains(&target.container.name))
+            .collect(),
+    }
+}
+
+/// What is the same for all containers of a pod.
+pub(crate) struct Token<'a> {
+    pub(crate) audience: Cow<'a, str>,
+    /// In the volume.
+    pub(crate) path: Cow<'a, str>,
+    mount_path: Cow<'a, str>,
+    volume_name: Cow<'a, str>,
+    /// As the process sees it.
+    file: String,
+    file_variable: Variable,
+    os: Os,
+}
+
+impl<'a> Token<'a> {
+    pub(crate) fn new(identity: &Identity<'a>, settings: &'a Settings<'a>, os: Os) -> Self {
+        let (mount_path, volume_name, path, file_variable) = match &identity.method {
+            Method::WebIdentity(_) => (
+                &*settings.token_mount_path,
+                &*settings.token_volume_name,
+                WEB_IDENTITY_TOKEN,
+                Variable::WebIdentityTokenFile,
+            ),
+            Method::ContainerCredentials(credentials) => (
+                &*credentials.mount_path,
+                &*credentials.volume_name,
+                &*credentials.token_path,
+                Variable::ContainerAuthorizationTokenFile,
+            ),
+        };
+        Self {
+            audience: identity.audience.clone(),
+            path: path.into(),
+            mount_path: mount_path.into(),
+            volume_name: volume_name.into(),
+            file: file_in(mount_path, path, os),
+            file_variable,
+            os,
+        }
+    }
+
+    pub(crate) fn file_variable(&self) -> Variable {
+        self.file_variable
+    }
+
+    /// The name of the volume that is mounted, and whether it is there already.
+    fn volume<'p>(&self, pod: &'p Pod<'a>) -> (Cow<'a, str>, bool) {
+        let mut serving = pod.volumes.iter().filter(|volume| volume.serves(&self.path, &self.audience, self.os));
+        let first: Option<&'p _> = serving.clone().next();
+        if let Some(volume) = serving.find(|volume| volume.name == self.volume_name).or(first) {
+            return (volume.name.clone(), true);
+        }
+        let taken = |name: &str| pod.volumes.iter().any(|volume| volume.name == name);
+        let mut name = self.volume_name.clone();
+        // One of `volumes + 1` names is free.
+        for i in 2..pod.volumes.len() + 3 {
+            if !taken(&name) {
+                break;
+            }
+            let suffix = format!("-{i}");
+            // A volume's name has at most 63 characters.
+            let kept = self.volume_name.get(..63 - suffix.len()).unwrap_or(&self.volume_name);
+            name = Cow::Owned([kept.trim_end_matches('-'), &suffix].concat());
+        }
+        (name, false)
+    }
+
+    /// What stands at the path of our mount.
+    fn at_mount_path(&self, pod: &Pod<'_>, container: &Container<'_>) -> AtPath {
+        let ours = NormalPath::new(&self.mount_path, self.os);
+        let mut found = AtPath::Free;
+        for mount in container.mounts.iter().filter(|mount| NormalPath::new(&mount.path, self.os) == ours) {
+            if self.is_served_by(pod, mount) {
+                return AtPath::Served;
+            }
+            found = AtPath::Taken;
+        }
+        found
+    }
+
+    fn is_served_by(&self, pod: &Pod<'_>, mount: &Mount<'_>) -> bool {
+        mount.sub_path.is_none()
+            && !mount.sub_path_expr
+            && pod.volumes.iter().any(|volume| volume.name == mount.volume && volume.serves(&self.path, &self.audience, self.os))
+    }
+
+    /// A mount that hides a part of ours, or that ours hides a part of.
+    fn nested_mount<'c>(&self, container: &'c Container<'a>) -> Option<&'c Mount<'a>> {
+        let ours = NormalPath::new(&self.mount_path, self.os);
+        container.mounts.iter().find(|mount| {
+            let theirs = NormalPath::new(&mount.path, self.os);
+            theirs != ours && (theirs.below(&ours).is_some() || ours.below(&theirs).is_some())
+        })
+    }
+
+    /// Whether the container looks for the token somewhere else.
+    fn is_elsewhere(&self, container: &Container<'_>) -> bool {
+        match container.env(self.file_variable) {
+            EnvState::Literal(path) => NormalPath::new(path, self.os) != NormalPath::new(&self.file, self.os),
+            EnvState::Absent | EnvState::Reference => false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum AtPath {
+    Free,
+    Served,
+    Taken,
+}
+
+/// Whether nothing can be added to a container for container credentials, whatever its service account says.
+pub(crate) fn has_all(pod: &Pod<'_>, container: &Container<'_>, token: &Token<'_>) -> bool {
+    container.defines(Variable::StsRegionalEndpoints)
+        && (container.defines(Variable::Region) || container.defines(Variable::DefaultRegion))
+        && container.defines(Variable::ContainerCredentialsFullUri)
+        && container.defines(Variable::ContainerAuthorizationTokenFile)
+        && token.at_mount_path(pod, container) == AtPath::Served
+}
+
+/// Who is asked for, as far as a plan needs to know.
+pub(crate) struct Plans<'p, 'a> {
+    pub(crate) pod: &'p Pod<'a>,
+    pub(crate) identity: &'p Identity<'a>,
+    pub(crate) settings: &'a Settings<'a>,
+    /// The namespace and the name, or what stands in its place, by which expirations are spread.
+    pub(crate) spread_by: (&'p str, &'p str),
+}
+
+impl<'a> Plans<'_, 'a> {
+    /// What to add for the containers that are served; `None` when nothing is missing.
+    pub(crate) fn plan(&self, targets: &[Target<'_, 'a>], account: &mut Account<'a>) -> Option<PodPlan<'a>> {
+        let token = Token::new(self.identity, self.settings, self.pod.os());
+        let (volume_name, volume_there) = token.volume(self.pod);
+        if !volume_there
+            && let Some(target) = targets.iter().find(|target| target.list == List::Ephemeral)
+        {
+            let name = Escaped(&target.container.name);
+            let text = format!(
+                "ephemeral container `{name}` gets no identity: the pod has no volume with a token for `{}`, and volumes cannot be added to a running pod",
+                Escaped(&token.audience)
+            );
+            account.warn(Reason::Conflict, text);
+            return None;
+        }
+        let session_name = self.session_name(account);
+        let mut plan = PodPlan::default();
+        let mut labelled = false;
+        for target in targets {
+            let Some(addition) = self.addition(target, &token, &volume_name, session_name, account) else { continue };
+            labelled |= addition.env.iter().any(|variable| {
+                variable.name == Variable::ContainerCredentialsFullUri.name()
+                    || variable.name == Variable::ContainerAuthorizationTokenFile.name()
+            });
+            plan.additions.push(addition);
+        }
+        if plan.additions.is_empty() {
+            return None;
+        }
+        if !volume_there && plan.additions.iter().any(|addition| addition.mount.is_some()) {
+            plan.volume = Some(Volume {
+                name: volume_name,
+                audience: token.audience.clone(),
+                expiration: self.expiration(),
+                path: token.path.clone(),
+                file_mode: self.settings.token_file_mode,
+            });
+        }
+        let ephemeral = plan.additions.iter().any(|addition| addition.list == List::Ephemeral);
+        plan.label = labelled && !ephemeral && self.lacks_label(account);
+        Some(plan)
+    }
+
+    fn expiration(&self) -> TokenExpiration {
+        self.identity.token_expiration.unwrap_or_else(|| match self.identity.method {
+            Method::WebIdentity(_) => TokenExpiration::DEFAULT,
+            Method::ContainerCredentials(_) => TokenExpiration::spread(self.spread_by.0, self.spread_by.1),
+        })
+    }
+
+    /// Whether the pod's name is to name the session, and can.
+    fn session_name(&self, account: &mut Account<'a>) -> bool {
+        if self.settings.role_session_name != RoleSessionName::PodName
+            || !matches!(self.identity.method, Method::WebIdentity(_))
+        {
+            return false;
+        }
+        match &self.pod.metadata.name {
+            Some(name) if name.len() > MAX_SESSION_NAME => {
+                let text = format!(
+                    "`{}` is not set: the name of the pod must have at most {MAX_SESSION_NAME} characters to name a session",
+                    Variable::RoleSessionName.name()
+                );
+                account.warn(Reason::Conflict, text);
+                false
+            }
+            _ => true,
+        }
+    }
+
+    fn lacks_label(&self, account: &mut Account<'a>) -> bool {
+        let value = self.pod.metadata.labels.iter().find(|(key, _)| key == POD_IDENTITY_LABEL).map(|(_, value)| value);
+        if let Some(value) = value
+            && value != "enabled"
+        {
+            let text = format!("label `{POD_IDENTITY_LABEL}`: expected `enabled`, found `{}`, which is left", Escaped(value));
+            account.warn(Reason::Conflict, text);
+        }
+        value.is_none()
+    }
+
+    fn addition(
+        &self,
+        target: &Target<'_, 'a>,
+        token: &Token<'a>,
+        volume_name: &Cow<'a, str>,
+        session_name: bool,
+        account: &mut Account<'a>,
+    ) -> Option<Addition<'a>> {
+        let container = target.container;
+        let role = match &self.identity.method {
+            Method::WebIdentity(roles) => Some(roles.of(&container.name)?),
+            Method::ContainerCredentials(_) => None,
+        };
+        let at_path = token.at_mount_path(self.pod, container);
+        let elsewhere = token.is_elsewhere(container);
+        self.warn_about(container, token, at_path, elsewhere, account);
+        let env = self.env(container, role, token, at_path != AtPath::Taken, session_name);
+        let mount = (at_path == AtPath::Free && !elsewhere)
+            .then(|| (volume_name.clone(), token.mount_path.clone()));
+        (!env.is_empty() || mount.is_some()).then_some(Addition { list: target.list, index: target.index, env, mount })
+    }
+
+    fn warn_about(
+        &self,
+        container: &Container<'a>,
+        token: &Token<'a>,
+        at_path: AtPath,
+        elsewhere: bool,
+        account: &mut Account<'a>,
+    ) {
+        let name = Escaped(&container.name);
+        if at_path == AtPath::Taken {
+            let text = format!(
+                "container `{name}` gets no identity: something else is mounted at `{}`",
+                Escaped(&token.mount_path)
+            );
+            account.warn(Reason::Conflict, text);
+        } else if !elsewhere && let Some(mount) = token.nested_mount(container) {
+            let text = format!(
+                "container `{name}`: the mount at `{}` and the token's at `{}` are inside one another",
+                Escaped(&mount.path),
+                Escaped(&token.mount_path)
+            );
+            account.warn(Reason::Conflict, text);
+        }
+        if matches!(self.identity.method, Method::ContainerCredentials(_))
+            && (container.defines(Variable::RoleArn) || container.defines(Variable::WebIdentityTokenFile))
+        {
+            let text = format!(
+                "container `{name}` has variables for web identity: the SDKs prefer them to container credentials"
+            );
+            account.warn(Reason::Conflict, text);
+        }
+    }
+
+    /// The variables that are missing, in the order in which they are appended.
+    fn env(
+        &self,
+        container: &Container<'a>,
+        role: Option<&Role<'a>>,
+        token: &Token<'a>,
+        identity: bool,
+        session_name: bool,
+    ) -> Vec<EnvVar<'a>> {
+        let mut env = Vec::new();
+        let mut add = |variable: Variable, value: EnvValue<'a>| {
+            if !container.defines(variable) {
+                env.push(EnvVar { name: variable.name(), value });
+            }
+        };
+        let text = |text: &Cow<'a, str>| EnvValue::Text(text.clone());
+        if self.identity.sts_regional_endpoints {
+            add(Variable::StsRegionalEndpoints, EnvValue::Text("regional".into()));
+        }
+        if let Some(region) = &self.identity.region
+            && !container.defines(Variable::DefaultRegion)
+            && !container.defines(Variable::Region)
+        {
+            add(Variable::DefaultRegion, text(region));
+            add(Variable::Region, text(region));
+        }
+        if !identity {
+            return env;
+        }
+        match (&self.identity.method, role) {
+            (Method::WebIdentity(_), Some(role)) => {
+                if let Some(url) = &self.identity.sts_endpoint_url {
+                    add(Variable::EndpointUrlSts, text(url));
+                }
+                add(Variable::RoleArn, text(&role.arn));
+                add(Variable::WebIdentityTokenFile, EnvValue::Text(token.file.clone().into()));
+                if session_name {
+                    add(Variable::RoleSessionName, EnvValue::PodName);
+                }
+            }
+            (Method::ContainerCredentials(credentials), _) => {
+                add(Variable::ContainerCredentialsFullUri, EnvValue::Text(Cow::Borrowed(&credentials.full_uri)));
+                add(Variable::ContainerAuthorizationTokenFile, EnvValue::Text(token.file.clone().into()));
+            }
+            (Method::WebIdentity(_), None) => {}
+        }
+        env
+    }
+}

@@ -1,0 +1,190 @@
+//! A container: its name, its variables as far as they are ours, its mounts.
+
+use std::borrow::Cow;
+
+use crate::error::{Fault, Inside, ReadError};
+use crate::json::Scanner;
+
+use super::{Bracket, MAX_CONTAINERS, Slot};
+
+/// A variable that this software may add
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html>).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Variable {
+    StsRegionalEndpoints,
+    DefaultRegion,
+    Region,
+    EndpointUrlSts,
+    RoleArn,
+    WebIdentityTokenFile,
+    RoleSessionName,
+    ContainerCredentialsFullUri,
+    ContainerAuthorizationTokenFile,
+}
+
+impl Variable {
+    const ALL: [Self; 9] = [
+        Self::StsRegionalEndpoints,
+        Self::DefaultRegion,
+        Self::Region,
+        Self::EndpointUrlSts,
+        Self::RoleArn,
+        Self::WebIdentityTokenFile,
+        Self::RoleSessionName,
+        Self::ContainerCredentialsFullUri,
+        Self::ContainerAuthorizationTokenFile,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::StsRegionalEndpoints => "AWS_STS_REGIONAL_ENDPOINTS",
+            Self::DefaultRegion => "AWS_DEFAULT_REGION",
+            Self::Region => "AWS_REGION",
+            Self::EndpointUrlSts => "AWS_ENDPOINT_URL_STS",
+            Self::RoleArn => "AWS_ROLE_ARN",
+            Self::WebIdentityTokenFile => "AWS_WEB_IDENTITY_TOKEN_FILE",
+            Self::RoleSessionName => "AWS_ROLE_SESSION_NAME",
+            Self::ContainerCredentialsFullUri => "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            Self::ContainerAuthorizationTokenFile => "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        }
+    }
+}
+
+/// How a container defines a variable.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) enum EnvState<'a> {
+    /// Not at all.
+    #[default]
+    Absent,
+    /// By a text.
+    Literal(Cow<'a, str>),
+    /// By `valueFrom`, or by a text that refers to other variables: only known when it runs.
+    Reference,
+}
+
+/// A volume mounted into a container.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mount<'a> {
+    pub(crate) volume: Cow<'a, str>,
+    pub(crate) path: Cow<'a, str>,
+    /// What part of the volume is mounted.
+    pub(crate) sub_path: Option<Cow<'a, str>>,
+    /// The part depends on the container's variables.
+    pub(crate) sub_path_expr: bool,
+}
+
+/// What is read of a container.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Container<'a> {
+    pub(crate) name: Cow<'a, str>,
+    env: [EnvState<'a>; Variable::ALL.len()],
+    pub(crate) env_slot: Slot,
+    pub(crate) mounts: Vec<Mount<'a>>,
+    pub(crate) mounts_slot: Slot,
+    pub(crate) bracket: Bracket,
+}
+
+impl<'a> Container<'a> {
+    pub(super) fn read_all(s: &mut Scanner<'a>, count: &mut usize) -> Result<Vec<Self>, ReadError> {
+        let mut containers = Vec::new();
+        if let Some(mut elements) = s.array()? {
+            while elements.next(s)? {
+                *count += 1;
+                if *count > MAX_CONTAINERS {
+                    let fault = Fault::TooMany { what: "containers of all kinds", limit: MAX_CONTAINERS };
+                    return Err(ReadError::new(fault, s.position()));
+                }
+                containers.push(Self::read(s).inside_index(elements.count() - 1)?);
+            }
+        }
+        Ok(containers)
+    }
+
+    fn read(s: &mut Scanner<'a>) -> Result<Self, ReadError> {
+        let mut container = Self::default();
+        let Some(mut members) = s.object(&["name", "env", "volumeMounts"])? else {
+            return Err(s.unexpected("an object"));
+        };
+        while let Some(field) = members.next(s)? {
+            match field {
+                "name" => container.name = s.optional_string().inside(field)?.unwrap_or_default(),
+                "env" => container.read_env(s).inside(field)?,
+                _ => container.read_mounts(s).inside(field)?,
+            }
+        }
+        container.bracket = Bracket { close: s.position() - 1, empty: members.is_empty() };
+        Ok(container)
+    }
+
+    fn read_env(&mut self, s: &mut Scanner<'a>) -> Result<(), ReadError> {
+        let Some(mut elements) = s.array()? else {
+            self.env_slot = Slot::null(s);
+            return Ok(());
+        };
+        while elements.next(s)? {
+            let (name, state) = read_variable(s).inside_index(elements.count() - 1)?;
+            // The last of several definitions is the one that counts in Kubernetes.
+            if let Some(i) = Variable::ALL.iter().position(|variable| variable.name() == name)
+                && let Some(slot) = self.env.get_mut(i)
+            {
+                *slot = state;
+            }
+        }
+        self.env_slot = Slot::present(s, elements.count() == 0);
+        Ok(())
+    }
+
+    fn read_mounts(&mut self, s: &mut Scanner<'a>) -> Result<(), ReadError> {
+        let Some(mut elements) = s.array()? else {
+            self.mounts_slot = Slot::null(s);
+            return Ok(());
+        };
+        while elements.next(s)? {
+            self.mounts.push(read_mount(s).inside_index(elements.count() - 1)?);
+        }
+        self.mounts_slot = Slot::present(s, elements.count() == 0);
+        Ok(())
+    }
+
+    /// How it defines a variable.
+    pub(crate) fn env(&self, variable: Variable) -> &EnvState<'a> {
+        self.env.get(variable as usize).unwrap_or(&EnvState::Absent)
+    }
+
+    /// Whether it defines a variable, in whatever way.
+    pub(crate) fn defines(&self, variable: Variable) -> bool {
+        *self.env(variable) != EnvState::Absent
+    }
+}
+
+fn read_variable<'a>(s: &mut Scanner<'a>) -> Result<(Cow<'a, str>, EnvState<'a>), ReadError> {
+    let (mut name, mut value, mut from) = (Cow::default(), None, false);
+    if let Some(mut members) = s.object(&["name", "value", "valueFrom"])? {
+        while let Some(field) = members.next(s)? {
+            match field {
+                "name" => name = s.optional_string().inside(field)?.unwrap_or_default(),
+                "value" => value = s.optional_string().inside(field)?,
+                _ => from = s.skip()? != "null",
+            }
+        }
+    }
+    let value = value.unwrap_or_default();
+    // `$(NAME)` is replaced by the kubelet.
+    let state = if from || value.contains("$(") { EnvState::Reference } else { EnvState::Literal(value) };
+    Ok((name, state))
+}
+
+fn read_mount<'a>(s: &mut Scanner<'a>) -> Result<Mount<'a>, ReadError> {
+    let mut mount = Mount::default();
+    if let Some(mut members) = s.object(&["name", "mountPath", "subPath", "subPathExpr"])? {
+        while let Some(field) = members.next(s)? {
+            match field {
+                "name" => mount.volume = s.optional_string().inside(field)?.unwrap_or_default(),
+                "mountPath" => mount.path = s.optional_string().inside(field)?.unwrap_or_default(),
+                "subPath" => mount.sub_path = super::name(s, field)?,
+                _ => mount.sub_path_expr = super::name(s, field)?.is_some(),
+            }
+        }
+    }
+    Ok(mount)
+}

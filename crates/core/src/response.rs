@@ -1,0 +1,74 @@
+//! How a decision is shown to the API server: warnings and audit annotations.
+
+use crate::account::Escaped;
+use crate::admission::Decision;
+use crate::identity::Method;
+
+/// The longest warning, in bytes: clients cut longer ones
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response>).
+pub const MAX_WARNING: usize = 256;
+/// All warnings together, in bytes, as in the API server.
+pub const MAX_WARNINGS: usize = 4096;
+
+/// Room for the last warning, which says how many are missing.
+const MISSING: usize = 40;
+
+/// The warnings of a decision, in printable ASCII, cut to what is passed on.
+#[must_use]
+pub fn warnings(decision: &Decision<'_>) -> Vec<String> {
+    let mut shown: Vec<String> = Vec::new();
+    let mut total = 0;
+    let mut missing = 0_usize;
+    for warning in decision.account.all_warnings() {
+        let text = cut(&warning.text);
+        if missing > 0 || total + text.len() > MAX_WARNINGS - MISSING {
+            missing += 1;
+        } else if !shown.contains(&text) {
+            total += text.len();
+            shown.push(text);
+        }
+    }
+    if missing > 0 {
+        shown.push(format!("{missing} more warnings are not shown"));
+    }
+    shown
+}
+
+fn cut(text: &str) -> String {
+    // Names and prefixes are escaped already, for they are ASCII: this is for whatever else finds its way here.
+    let mut out = String::new();
+    for c in text.chars() {
+        if matches!(c, ' '..='~') {
+            out.push(c);
+        } else {
+            out.extend(c.escape_default());
+        }
+    }
+    if out.len() > MAX_WARNING {
+        out.truncate(MAX_WARNING - 3);
+        out.push_str("...");
+    }
+    out
+}
+
+/// The audit annotations of a decision: which identity, which role, and who said so.
+#[must_use]
+pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, String)> {
+    let Some(identity) = &decision.identity else { return Vec::new() };
+    match &identity.method {
+        Method::ContainerCredentials(_) => {
+            vec![("identity", "container-credentials".to_owned()), ("source", "identities".to_owned())]
+        }
+        Method::WebIdentity(roles) => {
+            let mut arns: Vec<String> = roles.general.iter().map(|role| Escaped(&role.arn).to_string()).collect();
+            arns.extend(roles.containers.iter().map(|(name, role)| format!("{}={}", Escaped(name), Escaped(&role.arn))));
+            let first = roles.general.as_ref().or(roles.containers.first().map(|(_, role)| role));
+            let source = first.map_or("default", |role| role.source.name());
+            vec![
+                ("identity", "web-identity".to_owned()),
+                ("role-arn", arns.join(",")),
+                ("source", source.to_owned()),
+            ]
+        }
+    }
+}

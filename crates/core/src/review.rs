@@ -1,0 +1,151 @@
+//! An admission request
+//! (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request>).
+
+use std::borrow::Cow;
+
+use crate::error::{Inside, ReadError};
+use crate::json::Scanner;
+
+/// What is being done to an object.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Operation {
+    /// It is made.
+    Create,
+    /// It is changed.
+    Update,
+    /// Something else.
+    Other,
+}
+
+/// What a request is about, as far as it is served.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Subject {
+    /// `CREATE` of `pods`.
+    Pod,
+    /// `UPDATE` of `pods/ephemeralcontainers`.
+    EphemeralContainers,
+    /// `CREATE` or `UPDATE` of `serviceaccounts`.
+    ServiceAccount,
+    /// Anything else.
+    Other,
+}
+
+/// What a host is handed: an `AdmissionReview`, or the envelope in which policy-server hands a request and the
+/// settings to a policy.
+#[derive(Clone, Debug)]
+pub struct Review<'a> {
+    /// Which version of the review it is; absent in an envelope.
+    pub api_version: Option<Cow<'a, str>>,
+    /// `AdmissionReview`; absent in an envelope.
+    pub kind: Option<Cow<'a, str>>,
+    /// The request.
+    pub request: Option<Request<'a>>,
+    /// The settings, a document of its own; absent in a review.
+    pub settings: Option<&'a str>,
+}
+
+impl<'a> Review<'a> {
+    /// Reads a whole document.
+    ///
+    /// # Errors
+    ///
+    /// When it is not JSON, nested too deep, or not of this shape.
+    pub fn read(text: &'a str) -> Result<Self, ReadError> {
+        let mut s = Scanner::new(text);
+        let mut review = Self { api_version: None, kind: None, request: None, settings: None };
+        let Some(mut members) = s.object(&["apiVersion", "kind", "request", "settings"])? else {
+            return Err(Scanner::new(text).unexpected("an object"));
+        };
+        while let Some(field) = members.next(&mut s)? {
+            match field {
+                "apiVersion" => review.api_version = s.optional_string().inside(field)?,
+                "kind" => review.kind = s.optional_string().inside(field)?,
+                "request" => review.request = Request::read(&mut s).inside(field)?,
+                _ => review.settings = Some(s.skip_document().inside(field)?),
+            }
+        }
+        s.finish()?;
+        Ok(review)
+    }
+}
+
+/// What is read of a request. Its objects stay text.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// What the answer is to repeat.
+    pub uid: Cow<'a, str>,
+    /// The namespace of the object.
+    pub namespace: Cow<'a, str>,
+    /// What the request is about.
+    pub subject: Subject,
+    /// The object as it would be stored.
+    pub object: Option<&'a str>,
+    /// The object as it is stored.
+    pub old_object: Option<&'a str>,
+}
+
+const FIELDS: &[&str] =
+    &["uid", "namespace", "operation", "resource", "subResource", "sub_resource", "object", "oldObject", "old_object"];
+
+impl<'a> Request<'a> {
+    /// Reads a request; `None` for `null`.
+    fn read(s: &mut Scanner<'a>) -> Result<Option<Self>, ReadError> {
+        let (mut uid, mut namespace, mut operation) = (Cow::default(), Cow::default(), Operation::Other);
+        let (mut resource, mut sub_resource) = (Resource::default(), None);
+        let (mut object, mut old_object) = (None, None);
+        let Some(mut members) = s.object(FIELDS)? else { return Ok(None) };
+        while let Some(field) = members.next(s)? {
+            match field {
+                "uid" => uid = s.optional_string().inside(field)?.unwrap_or_default(),
+                "namespace" => namespace = s.optional_string().inside(field)?.unwrap_or_default(),
+                "operation" => {
+                    operation = match s.optional_string().inside(field)?.as_deref() {
+                        Some("CREATE") => Operation::Create,
+                        Some("UPDATE") => Operation::Update,
+                        _ => Operation::Other,
+                    }
+                }
+                "resource" => resource = Resource::read(s).inside(field)?,
+                // Older hosts write it in another form.
+                "subResource" | "sub_resource" => {
+                    sub_resource = s.optional_string().inside(field)?.filter(|name| !name.is_empty()).or(sub_resource);
+                }
+                "object" => object = Some(s.skip().inside(field)?).filter(|text| *text != "null"),
+                _ => old_object = Some(s.skip().inside(field)?).filter(|text| *text != "null"),
+            }
+        }
+        let subject = resource.subject(operation, sub_resource.as_deref());
+        Ok(Some(Self { uid, namespace, subject, object, old_object }))
+    }
+}
+
+#[derive(Default)]
+struct Resource<'a> {
+    group: Cow<'a, str>,
+    resource: Cow<'a, str>,
+}
+
+impl<'a> Resource<'a> {
+    fn read(s: &mut Scanner<'a>) -> Result<Self, ReadError> {
+        let mut resource = Self::default();
+        if let Some(mut members) = s.object(&["group", "resource"])? {
+            while let Some(field) = members.next(s)? {
+                let text = s.optional_string().inside(field)?.unwrap_or_default();
+                *(if field == "group" { &mut resource.group } else { &mut resource.resource }) = text;
+            }
+        }
+        Ok(resource)
+    }
+
+    fn subject(&self, operation: Operation, sub_resource: Option<&str>) -> Subject {
+        if !self.group.is_empty() {
+            return Subject::Other;
+        }
+        match (&*self.resource, sub_resource, operation) {
+            ("pods", None, Operation::Create) => Subject::Pod,
+            ("pods", Some("ephemeralcontainers"), Operation::Update) => Subject::EphemeralContainers,
+            ("serviceaccounts", None, Operation::Create | Operation::Update) => Subject::ServiceAccount,
+            _ => Subject::Other,
+        }
+    }
+}

@@ -1,0 +1,665 @@
+//! The settings: one document for the policy and the webhook.
+//!
+//! [`Settings::read`] reads what every request needs and keeps the large parts (mapping, identities, allowed
+//! roles) as text, for a policy is handed the whole document with each request. [`Settings::check`] reads all.
+
+use std::borrow::Cow;
+
+use crate::arn::{self, ComposeRoleArn};
+use crate::json::{Members, Scanner, Value};
+use crate::mapping::{self, Variables};
+use crate::names;
+use crate::path;
+use crate::url::{self, PlainHttp};
+use crate::values::{self, Region, TokenExpiration};
+
+mod lists;
+mod problem;
+pub use lists::{AllowedRoles, Identities};
+pub use problem::{Problem, Problems};
+pub(crate) use problem::{Place, expected};
+
+/// What the software does with a pod.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Mode {
+    /// Adds what is missing.
+    #[default]
+    Mutate,
+    /// Checks that it is there.
+    Verify,
+}
+
+/// What happens to a pod that does not carry what it should, in [`Mode::Verify`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnUnverified {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// It is admitted with a warning.
+    Warn,
+}
+
+/// Whether a pod is admitted although its identity is malformed or could not be looked up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OnError {
+    /// Admitted, with a warning.
+    Admit,
+    /// Refused.
+    Reject,
+}
+
+/// How fresh a service account must be that the host of a policy looks up.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ServiceAccountLookup {
+    /// Asked of the API server.
+    #[default]
+    Fresh,
+    /// The host's answer of up to five seconds ago is good enough.
+    Cached,
+}
+
+/// What `AWS_ROLE_SESSION_NAME` is set to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum RoleSessionName {
+    /// It is left to the SDK.
+    #[default]
+    None,
+    /// The name of the pod.
+    PodName,
+}
+
+/// Where the mapping's config map is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MappingConfigMap<'a> {
+    /// Its namespace.
+    pub namespace: Cow<'a, str>,
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// The key of its data that holds the mapping.
+    pub key: Cow<'a, str>,
+}
+
+/// EKS Pod Identity (<https://docs.aws.amazon.com/eks/latest/userguide/pod-identities.html>).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ContainerCredentials<'a> {
+    /// Who is given container credentials.
+    pub identities: Identities<'a>,
+    /// The audience of the token.
+    pub audience: Cow<'a, str>,
+    /// Where the token's volume is mounted.
+    pub mount_path: Cow<'a, str>,
+    /// The name of the token's volume.
+    pub volume_name: Cow<'a, str>,
+    /// The token's path in the volume.
+    pub token_path: Cow<'a, str>,
+    /// Where the SDK asks for credentials.
+    pub full_uri: Cow<'a, str>,
+}
+
+/// The settings, with their defaults.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Settings<'a> {
+    /// What is done with a pod.
+    pub mode: Mode,
+    /// What happens to a pod that [`Mode::Verify`] finds wanting.
+    pub on_unverified: OnUnverified,
+    /// What stands before the `/` of the annotations and the label.
+    pub annotation_prefix: Cow<'a, str>,
+    /// Whether service accounts are looked up for their annotations.
+    pub service_account_annotations: bool,
+    /// How fresh they must be.
+    pub service_account_lookup: ServiceAccountLookup,
+    /// The text of the mapping, an object.
+    pub mapping: Option<&'a str>,
+    /// Where more of the mapping is.
+    pub mapping_config_map: Option<MappingConfigMap<'a>>,
+    /// What templates may name.
+    pub variables: Variables<'a>,
+    /// EKS Pod Identity.
+    pub container_credentials: Option<ContainerCredentials<'a>>,
+    /// The audience of web identity tokens.
+    pub token_audience: Cow<'a, str>,
+    /// How long tokens are valid, when it was set.
+    pub token_expiration: Option<TokenExpiration>,
+    /// Where the web identity token's volume is mounted.
+    pub token_mount_path: Cow<'a, str>,
+    /// The name of the web identity token's volume.
+    pub token_volume_name: Cow<'a, str>,
+    /// The mode of the token file.
+    pub token_file_mode: Option<u16>,
+    /// The region that pods are given.
+    pub aws_default_region: Option<Region<'a>>,
+    /// Whether pods are told to use regional STS endpoints.
+    pub sts_regional_endpoints: bool,
+    /// Another STS endpoint.
+    pub sts_endpoint_url: Option<Cow<'a, str>>,
+    /// The name of the role's session.
+    pub role_session_name: RoleSessionName,
+    /// What completes a bare role name.
+    pub compose_role_arn: Option<ComposeRoleArn<'a>>,
+    /// The roles that may be given.
+    pub allowed_roles: Option<AllowedRoles<'a>>,
+    /// The audiences that annotations and config map entries may ask for.
+    pub allowed_audiences: Option<Vec<Cow<'a, str>>>,
+    /// Whether mapped roles are written to service accounts.
+    pub annotate_service_accounts: bool,
+    /// What happens to a pod whose role is malformed.
+    pub on_invalid_identity: OnError,
+    /// What happens to a pod whose identity could not be looked up.
+    pub on_lookup_error: OnError,
+}
+
+/// The name of every field and its default as the documentation shows it, in the documentation's order.
+pub const FIELDS: &[(&str, &str)] = &[
+    ("mode", "mutate"),
+    ("onUnverified", "reject"),
+    ("annotationPrefix", "eks.amazonaws.com"),
+    ("serviceAccountAnnotations", "true"),
+    ("serviceAccountLookup", "fresh"),
+    ("mapping", "{}"),
+    ("mappingConfigMap", "none"),
+    ("variables", "{}"),
+    ("containerCredentials", "none"),
+    ("tokenAudience", "sts.amazonaws.com"),
+    ("tokenExpiration", "86400"),
+    ("tokenMountPath", "/var/run/secrets/eks.amazonaws.com/serviceaccount"),
+    ("tokenVolumeName", "aws-iam-token"),
+    ("tokenFileMode", "none"),
+    ("awsDefaultRegion", "none"),
+    ("stsRegionalEndpoints", "false"),
+    ("stsEndpointUrl", "none"),
+    ("roleSessionName", "none"),
+    ("composeRoleArn", "none"),
+    ("allowedRoles", "none"),
+    ("allowedAudiences", "none"),
+    ("annotateServiceAccounts", "false"),
+    ("onInvalidIdentity", "warn"),
+    ("onLookupError", "allow"),
+];
+
+const MAPPING_CONFIG_MAP_FIELDS: &[&str] = &["namespace", "name", "key"];
+const CONTAINER_CREDENTIALS_FIELDS: &[&str] =
+    &["identities", "audience", "mountPath", "volumeName", "tokenPath", "fullUri"];
+const COMPOSE_ROLE_ARN_FIELDS: &[&str] = &["accountId", "partition"];
+
+impl Default for Settings<'_> {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Mutate,
+            on_unverified: OnUnverified::Reject,
+            annotation_prefix: "eks.amazonaws.com".into(),
+            service_account_annotations: true,
+            service_account_lookup: ServiceAccountLookup::Fresh,
+            mapping: None,
+            mapping_config_map: None,
+            variables: Variables::default(),
+            container_credentials: None,
+            token_audience: "sts.amazonaws.com".into(),
+            token_expiration: None,
+            token_mount_path: "/var/run/secrets/eks.amazonaws.com/serviceaccount".into(),
+            token_volume_name: "aws-iam-token".into(),
+            token_file_mode: None,
+            aws_default_region: None,
+            sts_regional_endpoints: false,
+            sts_endpoint_url: None,
+            role_session_name: RoleSessionName::None,
+            compose_role_arn: None,
+            allowed_roles: None,
+            allowed_audiences: None,
+            annotate_service_accounts: false,
+            on_invalid_identity: OnError::Admit,
+            on_lookup_error: OnError::Admit,
+        }
+    }
+}
+
+impl Default for ContainerCredentials<'_> {
+    fn default() -> Self {
+        Self {
+            identities: Identities::default(),
+            audience: "pods.eks.amazonaws.com".into(),
+            mount_path: "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount".into(),
+            volume_name: "eks-pod-identity-token".into(),
+            token_path: "eks-pod-identity-token".into(),
+            full_uri: "http://169.254.170.23/v1/credentials".into(),
+        }
+    }
+}
+
+impl<'a> Settings<'a> {
+    /// Reads a document. What is wrong is left at its default and reported, all of it at once.
+    #[must_use]
+    pub fn read(text: &'a str) -> (Self, Problems) {
+        let mut settings = Self::default();
+        let mut problems = Problems::default();
+        let mut s = Scanner::new(text);
+        let document = match s.skip() {
+            Ok(document) => document,
+            Err(error) => {
+                problems.add(&Place::Root, error.to_string());
+                return (settings, problems);
+            }
+        };
+        if let Err(error) = s.finish() {
+            problems.add(&Place::Root, error.to_string());
+        }
+        if document != "null" {
+            fields(document, &Place::Root, &mut problems, &|name| FIELDS.iter().any(|(field, _)| *field == name), &|| {
+                FIELDS.iter().map(|(field, _)| *field).collect()
+            }, &mut |name, value, place, problems| settings.set(name, value, place, problems));
+            settings.complete();
+        }
+        (settings, problems)
+    }
+
+    /// Reads what [`Settings::read`] has kept as text: mapping, identities, allowed roles, variables.
+    pub fn check(&self, problems: &mut Problems) {
+        self.variables.check(problems);
+        if let Some(mapping) = self.mapping {
+            mapping::check(mapping, self, problems);
+        }
+        if let Some(credentials) = &self.container_credentials {
+            credentials.identities.check(problems);
+        }
+        if let Some(allowed) = &self.allowed_roles {
+            allowed.check(problems);
+        }
+    }
+
+    fn set(&mut self, name: &str, value: Value<'a>, place: &Place<'_>, problems: &mut Problems) {
+        let mut take = Take { place, problems };
+        match name {
+            "mode" => take.one_of(&mut self.mode, value, &[("mutate", Mode::Mutate), ("verify", Mode::Verify)]),
+            "onUnverified" => take.one_of(
+                &mut self.on_unverified,
+                value,
+                &[("reject", OnUnverified::Reject), ("warn", OnUnverified::Warn)],
+            ),
+            "annotationPrefix" => take.text(
+                &mut self.annotation_prefix,
+                value,
+                values::is_annotation_prefix,
+                "a DNS name such as `eks.amazonaws.com`",
+            ),
+            "serviceAccountAnnotations" => take.bool(&mut self.service_account_annotations, value),
+            "serviceAccountLookup" => take.one_of(
+                &mut self.service_account_lookup,
+                value,
+                &[("fresh", ServiceAccountLookup::Fresh), ("cached", ServiceAccountLookup::Cached)],
+            ),
+            "mapping" => self.mapping = take.object(value),
+            "mappingConfigMap" => {
+                if let Some(object) = take.object(value) {
+                    self.mapping_config_map = config_map(object, place, problems);
+                }
+            }
+            "variables" => self.variables = Variables::new(take.object(value)),
+            "containerCredentials" => {
+                if let Some(object) = take.object(value) {
+                    self.container_credentials = Some(container_credentials(object, place, problems));
+                }
+            }
+            "tokenAudience" => take.text(&mut self.token_audience, value, values::is_audience, AUDIENCE),
+            "tokenExpiration" => self.token_expiration = take.expiration(value),
+            "tokenMountPath" => take.text(&mut self.token_mount_path, value, path::is_mount_path, MOUNT_PATH),
+            "tokenVolumeName" => take.text(&mut self.token_volume_name, value, names::is_dns_label, VOLUME_NAME),
+            "tokenFileMode" => self.token_file_mode = take.file_mode(value),
+            "awsDefaultRegion" => self.aws_default_region = take.region(value),
+            "stsRegionalEndpoints" => take.bool(&mut self.sts_regional_endpoints, value),
+            "stsEndpointUrl" => self.sts_endpoint_url = take.endpoint(value, PlainHttp::LoopbackOrCluster),
+            "roleSessionName" => take.one_of(
+                &mut self.role_session_name,
+                value,
+                &[("none", RoleSessionName::None), ("podName", RoleSessionName::PodName)],
+            ),
+            "composeRoleArn" => {
+                if let Some(object) = take.object(value) {
+                    self.compose_role_arn = compose_role_arn(object, place, problems);
+                }
+            }
+            "allowedRoles" => self.allowed_roles = take.array(value).map(AllowedRoles::new),
+            "allowedAudiences" => {
+                if let Some(array) = take.array(value) {
+                    self.allowed_audiences = Some(lists::audiences(array, place, problems));
+                }
+            }
+            "annotateServiceAccounts" => take.bool(&mut self.annotate_service_accounts, value),
+            "onInvalidIdentity" => take.one_of(
+                &mut self.on_invalid_identity,
+                value,
+                &[("warn", OnError::Admit), ("reject", OnError::Reject)],
+            ),
+            "onLookupError" => take.one_of(
+                &mut self.on_lookup_error,
+                value,
+                &[("allow", OnError::Admit), ("reject", OnError::Reject)],
+            ),
+            _ => {}
+        }
+    }
+
+    /// Fills in what depends on another field.
+    fn complete(&mut self) {
+        if let Some(compose) = &mut self.compose_role_arn
+            && compose.partition.is_empty()
+        {
+            let region = self.aws_default_region.as_ref().map_or("", Region::text);
+            compose.partition = arn::partition_of_region(region).into();
+        }
+    }
+
+    /// Whether annotations and config map entries may ask for an audience.
+    pub(crate) fn allows_audience(&self, audience: &str) -> bool {
+        self.allowed_audiences.as_ref().is_none_or(|allowed| allowed.iter().any(|a| a == audience))
+    }
+
+    /// The role that a mapping or an annotation means: trimmed, and completed when it is a bare name.
+    pub(crate) fn role<'r>(&self, text: Cow<'r, str>) -> Cow<'r, str> {
+        let text = trim(text);
+        match &self.compose_role_arn {
+            Some(compose) if !text.is_empty() => compose.complete(text),
+            _ => text,
+        }
+    }
+}
+
+/// Without blanks around it, borrowed as long as it was.
+pub(crate) fn trim(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    }
+}
+
+const AUDIENCE: &str = "an audience in printable ASCII without blanks";
+const MOUNT_PATH: &str = "an absolute path";
+const VOLUME_NAME: &str = "a DNS label of at most 63 characters";
+
+fn config_map<'a>(object: &'a str, place: &Place<'_>, problems: &mut Problems) -> Option<MappingConfigMap<'a>> {
+    let mut found =
+        MappingConfigMap { namespace: "".into(), name: "pod-identity-webhook".into(), key: "config".into() };
+    let before = problems.len();
+    object_fields(object, place, problems, MAPPING_CONFIG_MAP_FIELDS, &mut |name, value, place, problems| {
+        let mut take = Take { place, problems };
+        match name {
+            "namespace" => {
+                take.text(&mut found.namespace, value, names::is_dns_label, "the name of a namespace");
+            }
+            "name" => take.text(&mut found.name, value, names::is_dns_subdomain, "the name of a config map"),
+            _ => take.text(&mut found.key, value, values::is_config_map_key, "a key of a config map's data"),
+        }
+    });
+    if found.namespace.is_empty() && problems.len() == before {
+        problems.add(&place.member("namespace"), "expected the name of a namespace, found none".to_owned());
+    }
+    (!found.namespace.is_empty()).then_some(found)
+}
+
+fn container_credentials<'a>(
+    object: &'a str,
+    place: &Place<'_>,
+    problems: &mut Problems,
+) -> ContainerCredentials<'a> {
+    let mut found = ContainerCredentials::default();
+    object_fields(object, place, problems, CONTAINER_CREDENTIALS_FIELDS, &mut |name, value, place, problems| {
+        let mut take = Take { place, problems };
+        match name {
+            "identities" => found.identities = Identities::new(take.array(value)),
+            "audience" => take.text(&mut found.audience, value, values::is_audience, AUDIENCE),
+            "mountPath" => take.text(&mut found.mount_path, value, path::is_mount_path, MOUNT_PATH),
+            "volumeName" => take.text(&mut found.volume_name, value, names::is_dns_label, VOLUME_NAME),
+            "tokenPath" => {
+                take.text(&mut found.token_path, value, path::is_relative_path, "a relative path without `..`");
+            }
+            _ => {
+                if let Some(uri) = take.endpoint(value, PlainHttp::LoopbackOrAgent) {
+                    found.full_uri = uri;
+                }
+            }
+        }
+    });
+    found
+}
+
+fn compose_role_arn<'a>(object: &'a str, place: &Place<'_>, problems: &mut Problems) -> Option<ComposeRoleArn<'a>> {
+    let mut found = ComposeRoleArn { account_id: "".into(), partition: "".into() };
+    let before = problems.len();
+    object_fields(object, place, problems, COMPOSE_ROLE_ARN_FIELDS, &mut |name, value, place, problems| {
+        // YAML reads an account id without quotes as a number.
+        let value = match value {
+            Value::Number(digits) => Value::String(digits.into()),
+            value => value,
+        };
+        let mut take = Take { place, problems };
+        match name {
+            "accountId" => take.text(&mut found.account_id, value, arn::is_account_id, "an account id of 12 digits"),
+            _ => take.text(&mut found.partition, value, arn::is_partition, "a partition such as `aws` or `aws-cn`"),
+        }
+    });
+    if found.account_id.is_empty() && problems.len() == before {
+        problems.add(&place.member("accountId"), "expected an account id of 12 digits, found none".to_owned());
+    }
+    (!found.account_id.is_empty()).then_some(found)
+}
+
+/// What is done with a field: its name, its value and where it stands.
+type OnField<'f, 'a> = &'f mut dyn FnMut(&str, Value<'a>, &Place<'_>, &mut Problems);
+
+/// Goes through the fields of an object whose syntax was checked; the unknown ones are problems.
+pub(crate) fn object_fields<'a>(
+    object: &'a str,
+    place: &Place<'_>,
+    problems: &mut Problems,
+    known: &'static [&'static str],
+    on_field: OnField<'_, 'a>,
+) {
+    fields(object, place, problems, &|name| known.contains(&name), &|| known.to_vec(), on_field);
+}
+
+fn fields<'a>(
+    object: &'a str,
+    place: &Place<'_>,
+    problems: &mut Problems,
+    is_known: &dyn Fn(&str) -> bool,
+    known: &dyn Fn() -> Vec<&'static str>,
+    on_field: OnField<'_, 'a>,
+) {
+    let result = each_member(object, &mut |name, value| {
+        let place = place.member(&name);
+        if is_known(&name) {
+            on_field(&name, value, &place, problems);
+        } else {
+            problems.add(&place, problem::unknown_field(&name, &known()));
+        }
+    });
+    match result {
+        Ok(seen) => {
+            for name in repeated(seen) {
+                problems.add(&place.member(&name), "stands there twice, expected once".to_owned());
+            }
+        }
+        Err(error) => problems.add(place, error.to_string()),
+    }
+}
+
+/// Calls back for each member of an object; gives the names.
+pub(crate) fn each_member<'a>(
+    object: &'a str,
+    on_member: &mut dyn FnMut(Cow<'a, str>, Value<'a>),
+) -> Result<Vec<Cow<'a, str>>, crate::error::ReadError> {
+    let mut names = Vec::new();
+    let mut s = Scanner::new(object);
+    if let Some(mut members) = s.object(&[])? {
+        while let Some(name) = Members::next_any(&mut members, &mut s)? {
+            let value = Value::read(&mut s)?;
+            names.push(name.clone());
+            on_member(name, value);
+        }
+    }
+    Ok(names)
+}
+
+/// The names that are there more than once.
+pub(crate) fn repeated(mut names: Vec<Cow<'_, str>>) -> Vec<Cow<'_, str>> {
+    names.sort_unstable();
+    let mut twice: Vec<Cow<'_, str>> = Vec::new();
+    for pair in names.windows(2) {
+        if let [a, b] = pair
+            && a == b
+            && twice.last() != Some(a)
+        {
+            twice.push(a.clone());
+        }
+    }
+    twice
+}
+
+/// Takes a value, or reports what was expected. `null` and `""` mean the default.
+pub(crate) struct Take<'t, 'p> {
+    pub(crate) place: &'t Place<'p>,
+    pub(crate) problems: &'t mut Problems,
+}
+
+impl Take<'_, '_> {
+    fn wrong(&mut self, value: &Value<'_>, what: &str) {
+        self.problems.add(self.place, expected(what, value));
+    }
+
+    fn one_of<T: Copy>(&mut self, slot: &mut T, value: Value<'_>, choices: &[(&str, T)]) {
+        if is_default(&value) {
+            return;
+        }
+        if let Value::String(text) = &value
+            && let Some((_, choice)) = choices.iter().find(|(name, _)| name == text)
+        {
+            *slot = *choice;
+            return;
+        }
+        let names: Vec<String> = choices.iter().map(|(name, _)| ["`", name, "`"].concat()).collect();
+        self.wrong(&value, &names.join(" or "));
+    }
+
+    pub(crate) fn optional_bool(&mut self, value: Value<'_>) -> Option<bool> {
+        match value {
+            Value::Bool(value) => Some(value),
+            value => {
+                if !is_default(&value) {
+                    self.wrong(&value, "`true` or `false`");
+                }
+                None
+            }
+        }
+    }
+
+    fn bool(&mut self, slot: &mut bool, value: Value<'_>) {
+        if let Some(value) = self.optional_bool(value) {
+            *slot = value;
+        }
+    }
+
+    pub(crate) fn optional_text<'a>(
+        &mut self,
+        value: Value<'a>,
+        valid: fn(&str) -> bool,
+        what: &str,
+    ) -> Option<Cow<'a, str>> {
+        if is_default(&value) {
+            return None;
+        }
+        match value {
+            Value::String(text) if valid(&text) => Some(text),
+            value => {
+                self.wrong(&value, what);
+                None
+            }
+        }
+    }
+
+    fn text<'a>(&mut self, slot: &mut Cow<'a, str>, value: Value<'a>, valid: fn(&str) -> bool, what: &str) {
+        if let Some(text) = self.optional_text(value, valid, what) {
+            *slot = text;
+        }
+    }
+
+    pub(crate) fn object<'a>(&mut self, value: Value<'a>) -> Option<&'a str> {
+        match value {
+            Value::Object(text) => Some(text),
+            value => {
+                if !is_default(&value) {
+                    self.wrong(&value, "an object");
+                }
+                None
+            }
+        }
+    }
+
+    pub(crate) fn array<'a>(&mut self, value: Value<'a>) -> Option<&'a str> {
+        match value {
+            Value::Array(text) => Some(text),
+            value => {
+                if !is_default(&value) {
+                    self.wrong(&value, "a list");
+                }
+                None
+            }
+        }
+    }
+
+    pub(crate) fn expiration(&mut self, value: Value<'_>) -> Option<TokenExpiration> {
+        if is_default(&value) {
+            return None;
+        }
+        let text = match &value {
+            Value::Number(text) => Some(*text),
+            Value::String(text) => Some(&**text),
+            _ => None,
+        };
+        match text.and_then(TokenExpiration::clamped) {
+            Some(found) if !found.clamped => Some(found.value),
+            _ => {
+                self.wrong(&value, "a whole number of seconds from 600 to 4294967296");
+                None
+            }
+        }
+    }
+
+    fn file_mode(&mut self, value: Value<'_>) -> Option<u16> {
+        if is_default(&value) {
+            return None;
+        }
+        match &value {
+            Value::String(text) => match values::parse_file_mode(text) {
+                Ok(mode) => return Some(mode),
+                Err(what) => self.wrong(&value, what),
+            },
+            Value::Number(_) => self.wrong(
+                &value,
+                "an octal mode in quotes, such as `\"0440\"` (without them, YAML reads `0440` as 288)",
+            ),
+            _ => self.wrong(&value, "an octal mode as text, such as `\"0440\"`"),
+        }
+        None
+    }
+
+    pub(crate) fn region<'a>(&mut self, value: Value<'a>) -> Option<Region<'a>> {
+        let text = self.optional_text(value, |text| Region::parse(text.into()).is_some(), Region::EXPECTED)?;
+        Region::parse(text)
+    }
+
+    pub(crate) fn endpoint<'a>(&mut self, value: Value<'a>, plain: PlainHttp) -> Option<Cow<'a, str>> {
+        let valid = match plain {
+            PlainHttp::LoopbackOrCluster => |text: &str| url::is_endpoint(text, PlainHttp::LoopbackOrCluster),
+            PlainHttp::LoopbackOrAgent => |text: &str| url::is_endpoint(text, PlainHttp::LoopbackOrAgent),
+        };
+        self.optional_text(value, valid, plain.expected())
+    }
+}
+
+/// `null` and `""` mean the default, as if the field were absent.
+pub(crate) fn is_default(value: &Value<'_>) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    }
+}

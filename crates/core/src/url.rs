@@ -1,0 +1,120 @@
+//! The two URLs that the settings hold. Tokens are sent there, so what is not plainly right is refused.
+
+/// Who may be spoken to without encryption.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PlainHttp {
+    /// The machine itself and names that only resolve in the cluster.
+    LoopbackOrCluster,
+    /// What the AWS SDKs allow for container credentials
+    /// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html>).
+    LoopbackOrAgent,
+}
+
+impl PlainHttp {
+    /// What was expected, for messages.
+    #[must_use]
+    pub fn expected(self) -> &'static str {
+        match self {
+            Self::LoopbackOrCluster => {
+                "a URL with `https`, or with `http` to a loopback address or a host that ends in `.svc` or `.cluster.local`"
+            }
+            Self::LoopbackOrAgent => {
+                "a URL with `https`, or with `http` to a loopback address, `169.254.170.2`, `169.254.170.23` or `[fd00:ec2::23]`"
+            }
+        }
+    }
+
+    fn allows(self, host: &str) -> bool {
+        is_loopback(host)
+            || match self {
+                Self::LoopbackOrCluster => host.ends_with(".svc") || host.ends_with(".cluster.local"),
+                Self::LoopbackOrAgent => {
+                    matches!(host, "169.254.170.2" | "169.254.170.23" | "[fd00:ec2::23]")
+                }
+            }
+    }
+}
+
+/// An absolute URL without user, query or fragment, over TLS or to where plain HTTP is allowed.
+#[must_use]
+pub fn is_endpoint(url: &str, plain: PlainHttp) -> bool {
+    let (secure, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (_, Some(rest)) => (false, rest),
+        _ => return false,
+    };
+    if !rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%/:[]".contains(&b)) || url.len() > 2048 {
+        return false;
+    }
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, port) = match authority.rfind(']') {
+        Some(end) => authority.split_at(end + 1),
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let port_valid = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|digits| {
+            digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+    port_valid && is_host(host) && !path.contains(['[', ']']) && (secure || plain.allows(host))
+}
+
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<core::net::Ipv6Addr>().is_ok(),
+        None => crate::names::is_dns_subdomain(host),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host == "[::1]"
+        || host.parse::<core::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints() {
+        for (url, cluster, agent) in [
+            ("https://sts.eu-west-1.amazonaws.com", true, true),
+            ("https://sts.example.com:8443/x", true, true),
+            ("http://localhost:4566", true, true),
+            ("http://127.0.0.1", true, true),
+            ("http://127.8.9.10:80/", true, true),
+            ("http://[::1]:80/v1", true, true),
+            ("http://sts.aws.svc", true, false),
+            ("http://sts.aws.svc.cluster.local:80", true, false),
+            ("http://169.254.170.23/v1/credentials", false, true),
+            ("http://169.254.170.2/v1/credentials", false, true),
+            ("http://[fd00:ec2::23]/v1/credentials", false, true),
+            ("http://169.254.169.254/", false, false),
+            ("http://sts.example.com", false, false),
+            ("http://127.0.0.1.example.com", false, false),
+            ("http://localhost.example.com", false, false),
+            ("http://127.0.0.1@example.com", false, false),
+            ("https://user@example.com", false, false),
+            ("https://example.com?x=.svc", false, false),
+            ("https://example.com#.svc", false, false),
+            ("https://", false, false),
+            ("https:///x", false, false),
+            ("https://example.com:0", false, false),
+            ("https://example.com:", false, false),
+            ("https://example.com:99999", false, false),
+            ("https://example.com:+80", false, false),
+            ("https://exa mple.com", false, false),
+            ("https://example.com\\@x", false, false),
+            ("HTTPS://example.com", false, false),
+            ("ftp://example.com", false, false),
+            ("//example.com", false, false),
+            ("http://[::1]evil", false, false),
+            ("http://[::1", false, false),
+            ("https://-x.example.com", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!(is_endpoint(url, PlainHttp::LoopbackOrCluster), cluster, "{url}");
+            assert_eq!(is_endpoint(url, PlainHttp::LoopbackOrAgent), agent, "{url}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Checks that a pod carries what it should, without changing anything.
+
+use crate::account::{Account, Escaped, Reason};
+use crate::admission::{Refusal, RefusalReason};
+use crate::identity::{Identity, Method};
+use crate::path::NormalPath;
+use crate::plan::{Target, Token};
+use crate::pod::{Container, EnvState, Pod, Variable};
+use crate::settings::{OnUnverified, Settings};
+
+/// What is checked, and against what.
+pub(crate) struct Verification<'v, 'a> {
+    pub(crate) pod: &'v Pod<'a>,
+    pub(crate) settings: &'a Settings<'a>,
+    pub(crate) namespace: &'v str,
+    pub(crate) account: &'v mut Account<'a>,
+    /// What was found wanting.
+    pub(crate) failures: Vec<String>,
+}
+
+impl<'a> Verification<'_, 'a> {
+    /// Checks the containers that the decision serves.
+    pub(crate) fn containers(&mut self, identity: &Identity<'a>, targets: &[Target<'_, 'a>]) -> Result<(), Refusal> {
+        let token = Token::new(identity, self.settings, self.pod.os());
+        for target in targets {
+            let container = target.container;
+            match &identity.method {
+                Method::WebIdentity(roles) => {
+                    if let Some(role) = roles.of(&container.name) {
+                        self.role(container, &role.arn)?;
+                    }
+                }
+                Method::ContainerCredentials(_) => {
+                    self.defined(container, Variable::ContainerCredentialsFullUri);
+                }
+            }
+            self.token(container, &token);
+        }
+        Ok(())
+    }
+
+    /// Checks every role that is written into the pod, whoever wrote it.
+    pub(crate) fn literal_roles(&mut self) -> Result<(), Refusal> {
+        let Some(allowed) = &self.settings.allowed_roles else { return Ok(()) };
+        for container in self.pod.all_containers() {
+            let EnvState::Literal(role) = container.env(Variable::RoleArn) else { continue };
+            if !allowed.allow(self.namespace, role).map_err(|problems| Refusal::settings(&problems))? {
+                self.failures.push(format!(
+                    "container `{}`: `{}` is `{}`, expected a role that a rule of `allowedRoles` allows in namespace `{}`",
+                    Escaped(&container.name),
+                    Variable::RoleArn.name(),
+                    Escaped(role),
+                    Escaped(self.namespace)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses or warns, if anything was found wanting.
+    pub(crate) fn conclude(self) -> Result<bool, Refusal> {
+        if self.failures.is_empty() {
+            return Ok(true);
+        }
+        match self.settings.on_unverified {
+            OnUnverified::Reject => Err(Refusal {
+                code: 403,
+                reason: RefusalReason::Unverified,
+                message: self.failures.join("; "),
+            }),
+            OnUnverified::Warn => {
+                for failure in self.failures {
+                    self.account.warn(Reason::Unverified, failure);
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn role(&mut self, container: &Container<'a>, expected: &str) -> Result<(), Refusal> {
+        match container.env(Variable::RoleArn) {
+            EnvState::Literal(role) if role == expected => {}
+            EnvState::Literal(role) => {
+                let allowed = match &self.settings.allowed_roles {
+                    Some(rules) => {
+                        rules.allow(self.namespace, role).map_err(|problems| Refusal::settings(&problems))?
+                    }
+                    None => false,
+                };
+                // With rules, a role that they do not allow is reported with the literal ones.
+                if !allowed && self.settings.allowed_roles.is_none() {
+                    self.failures.push(format!(
+                        "container `{}`: `{}` is `{}`, expected `{}`",
+                        Escaped(&container.name),
+                        Variable::RoleArn.name(),
+                        Escaped(role),
+                        Escaped(expected)
+                    ));
+                }
+            }
+            EnvState::Absent | EnvState::Reference => {
+                self.defined(container, Variable::RoleArn);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a variable is there and can be checked.
+    fn defined(&mut self, container: &Container<'a>, variable: Variable) -> bool {
+        let (name, variable_name) = (Escaped(&container.name), variable.name());
+        match container.env(variable) {
+            EnvState::Absent => {
+                self.failures.push(format!("container `{name}`: expected `{variable_name}`, found none"));
+                false
+            }
+            EnvState::Reference => {
+                let text = format!(
+                    "container `{name}`: `{variable_name}` cannot be checked, for its value is only known when it runs"
+                );
+                self.account.warn(Reason::Unverified, text);
+                false
+            }
+            EnvState::Literal(_) => true,
+        }
+    }
+
+    /// The token file's path has to lead through a mount to a volume with the token.
+    fn token(&mut self, container: &Container<'a>, token: &Token<'a>) {
+        let variable = token.file_variable();
+        if !self.defined(container, variable) {
+            return;
+        }
+        let EnvState::Literal(file) = container.env(variable) else { return };
+        let os = self.pod.os();
+        let path = NormalPath::new(file, os);
+        let mounts = container.mounts.iter().filter_map(|mount| {
+            let folder = NormalPath::new(&mount.path, os);
+            let rest = path.below(&folder)?.to_owned();
+            Some((folder.as_str().len(), mount, rest))
+        });
+        // The innermost mount hides the others.
+        let found = mounts.max_by_key(|(length, _, _)| *length);
+        if let Some((_, mount, _)) = &found
+            && mount.sub_path_expr
+        {
+            let name = Escaped(&container.name);
+            let text = format!("container `{name}`: the token's mount cannot be checked, for `subPathExpr` is only known when it runs");
+            self.account.warn(Reason::Unverified, text);
+            return;
+        }
+        let served = found.is_some_and(|(_, mount, rest)| {
+            let inside = match &mount.sub_path {
+                Some(sub_path) => [sub_path, "/", &rest].concat(),
+                None => rest,
+            };
+            self.pod
+                .volumes
+                .iter()
+                .any(|volume| volume.name == mount.volume && volume.serves(&inside, &token.audience, os))
+        });
+        if !served {
+            self.failures.push(format!(
+                "container `{}`: `{}` is `{}`, expected the path of a mounted token for `{}`",
+                Escaped(&container.name),
+                variable.name(),
+                Escaped(file),
+                Escaped(&token.audience)
+            ));
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The corpus: each folder below `testdata/cases` is one behaviour, and every host has to show it.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `why.txt` | one line: which behaviour, and why it is so |
+//! | `input.yaml` | what was sent to the API server to record the request; absent when it was written by hand |
+//! | `request.json` | the AdmissionReview; absent when the case is about settings alone |
+//! | `settings.json` | the settings; absent for the defaults |
+//! | `cluster.json` | `objects` that a host finds, and `errors` that it meets; absent for an empty cluster |
+//! | `expected.json` | the [`Answer`] |
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One folder.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The folder's name.
+    pub name: String,
+    /// The AdmissionReview.
+    pub review: Option<Value>,
+    /// The settings, as they are written.
+    pub settings: String,
+    /// What a host finds: `objects` and `errors`.
+    pub cluster: Value,
+    /// What is expected; `null` for a new case.
+    pub expected: Value,
+    folder: PathBuf,
+}
+
+/// What a host answers.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Answer {
+    /// Whether the settings are accepted: what is wrong with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_message: Option<String>,
+    /// The objects that were looked up, in order, such as `v1/ServiceAccount pay/api`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lookups: Vec<String>,
+    /// Whether the request is allowed; absent when the case is about settings alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<bool>,
+    /// The HTTP status code of a refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u16>,
+    /// Why it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The JSON Patch; absent when nothing changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<Value>,
+    /// What the user is told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What the audit log is told.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub audit_annotations: BTreeMap<String, String>,
+}
+
+impl Case {
+    /// The object of the request.
+    #[must_use]
+    pub fn object(&self) -> Value {
+        self.review.as_ref().map(|review| review["request"]["object"].clone()).unwrap_or_default()
+    }
+
+    /// The object after a patch.
+    ///
+    /// # Errors
+    ///
+    /// When the patch does not fit.
+    pub fn patched(&self, patch: &Value) -> Result<Value, String> {
+        let mut object = self.object();
+        let patch: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(|error| error.to_string())?;
+        json_patch::patch(&mut object, &patch).map_err(|error| error.to_string())?;
+        Ok(object)
+    }
+
+    /// What the cluster answers for an object: its text, `None` when it is not there, or an error.
+    ///
+    /// # Errors
+    ///
+    /// What the cluster says.
+    pub fn look_up(&self, kind: &str, namespace: &str, name: &str) -> Result<Option<String>, String> {
+        let list = |key: &str| self.cluster[key].as_array().cloned().unwrap_or_default();
+        if let Some(error) =
+            list("errors").iter().find(|e| e["kind"] == kind && e["namespace"] == namespace && e["name"] == name)
+        {
+            return Err(error["message"].as_str().unwrap_or_default().to_owned());
+        }
+        let is_wanted = |object: &&Value| {
+            object["kind"] == kind && object["metadata"]["namespace"] == namespace && object["metadata"]["name"] == name
+        };
+        Ok(list("objects").iter().find(is_wanted).map(Value::to_string))
+    }
+}
+
+/// Every case, in the order of their names.
+///
+/// # Errors
+///
+/// When a file cannot be read.
+pub fn cases(root: &Path) -> io::Result<Vec<Case>> {
+    let mut folders: Vec<PathBuf> =
+        fs::read_dir(root)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    folders.retain(|folder| folder.is_dir());
+    folders.sort();
+    folders.into_iter().map(read_case).collect()
+}
+
+fn read_case(folder: PathBuf) -> io::Result<Case> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let read = |file: &str| match fs::read_to_string(folder.join(file)) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    let json = |file: &str| match read(file)? {
+        Some(text) => serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| io::Error::other(format!("{name}/{file}: {error}"))),
+        None => Ok(None),
+    };
+    if read("why.txt")?.is_none_or(|why| why.trim().is_empty() || why.trim().contains('\n')) {
+        return Err(io::Error::other(format!("{name}/why.txt: expected one line")));
+    }
+    Ok(Case {
+        review: json("request.json")?,
+        settings: read("settings.json")?.unwrap_or_else(|| "{}".to_owned()),
+        cluster: json("cluster.json")?.unwrap_or_default(),
+        expected: json("expected.json")?.unwrap_or_default(),
+        name,
+        folder,
+    })
+}
+
+/// Runs every case and compares whole answers; gives the differences, one text for each case that differs.
+///
+/// With `UPDATE_EXPECTATIONS=1` in the environment, what is answered becomes what is expected, so that the
+/// change is seen as a diff. `CASES=part-of-a-name` runs some of them.
+///
+/// # Errors
+///
+/// When a file cannot be read or written.
+pub fn differences(root: &Path, mut answer: impl FnMut(&Case) -> Answer) -> io::Result<Vec<String>> {
+    let update = env::var("UPDATE_EXPECTATIONS").is_ok_and(|value| value == "1");
+    let only = env::var("CASES").unwrap_or_default();
+    let mut differences = Vec::new();
+    for case in cases(root)?.iter().filter(|case| case.name.contains(&only)) {
+        let found = serde_json::to_value(answer(case))?;
+        if found == case.expected {
+            continue;
+        }
+        let (expected, found) = (pretty(&case.expected)?, pretty(&found)?);
+        if update {
+            fs::write(case.folder.join("expected.json"), found)?;
+        } else {
+            let diff = similar::TextDiff::from_lines(&expected, &found);
+            differences.push(format!("{}\n{}", case.name, diff.unified_diff().context_radius(4)));
+        }
+    }
+    Ok(differences)
+}
+
+fn pretty(value: &Value) -> io::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}

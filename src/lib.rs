@@ -1,0 +1,73 @@
+//! The Kubewarden policy: waPC guest functions around the core.
+//!
+//! Nothing survives a call: policy-server makes a new instance for each request.
+
+use pod_identity_core::{Admission, ConfigMap, Facts, Found, Lookup, Review, ServiceAccount, Settings};
+use std::cell::OnceCell;
+
+#[cfg(target_arch = "wasm32")]
+mod guest;
+mod host;
+pub mod response;
+
+pub use host::remedy;
+
+/// What `kwctl annotate` would write from `metadata.yml`; made by `build.rs`.
+#[cfg(target_arch = "wasm32")]
+#[used]
+#[allow(unsafe_code, reason = "a section of a name of its own clashes with nothing")]
+#[unsafe(link_section = "io.kubewarden.metadata")]
+static METADATA: [u8; include_bytes!(concat!(env!("OUT_DIR"), "/metadata.json")).len()] =
+    *include_bytes!(concat!(env!("OUT_DIR"), "/metadata.json"));
+
+/// Asks the host for something: an operation of its `kubernetes` capability, and the request as JSON. The error
+/// is the host's text.
+pub type HostCall = dyn Fn(&str, &str) -> Result<String, String>;
+
+/// Decides a request; both the request and the answer are JSON as policy-server writes and reads it.
+#[must_use]
+pub fn validate(payload: &[u8], host_call: &HostCall) -> String {
+    let read = core::str::from_utf8(payload)
+        .map_err(|error| format!("the request is not UTF-8 at byte {}", error.valid_up_to()))
+        .and_then(|text| Review::read(text).map_err(|error| format!("the request could not be read: {error}")));
+    let (request, settings) = match read {
+        Ok(Review { request: Some(request), settings, .. }) => (request, settings),
+        Ok(_) => return response::refused(400, "the request could not be read: expected `request`, found none"),
+        Err(message) => return response::refused(400, &message),
+    };
+    let (settings, problems) = Settings::read(settings.unwrap_or("{}"));
+    let admission = Admission::new(&request, &settings, &problems);
+    let (service_account, config_map) = (OnceCell::new(), OnceCell::new());
+    let mut facts = Facts::default();
+    while let Some(lookup) = admission.next_lookup(&facts) {
+        let found = host::get(&lookup, settings.service_account_lookup, host_call);
+        match lookup {
+            Lookup::ServiceAccount { namespace, name } => {
+                let found = host::held(found, &service_account, |text| {
+                    ServiceAccount::read(text, namespace, name).map(Some)
+                });
+                facts.service_account = Some(found);
+            }
+            Lookup::ConfigMap { namespace, name, key } => {
+                let found = host::held(found, &config_map, |text| ConfigMap::read(text, namespace, name, key));
+                facts.config_map = Some(found);
+            }
+        }
+    }
+    response::of(&admission.decide(&facts))
+}
+
+/// Checks settings; the document is JSON as the user wrote it.
+#[must_use]
+pub fn validate_settings(payload: &[u8]) -> String {
+    let text = match core::str::from_utf8(payload) {
+        Ok(text) => text,
+        Err(error) => return response::settings(Some(&format!("not UTF-8 at byte {}", error.valid_up_to()))),
+    };
+    let (settings, mut problems) = Settings::read(text);
+    settings.check(&mut problems);
+    response::settings((!problems.is_empty()).then(|| problems.to_string()).as_deref())
+}
+
+/// A look-up's answer, for the modules of this crate.
+type Answer = Found<String>;

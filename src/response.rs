@@ -1,0 +1,70 @@
+//! Answers as policy-server reads them
+//! (<https://docs.kubewarden.io/reference/spec/mutating-policies>).
+
+use pod_identity_core::{Decision, Outcome, response, write_string};
+
+/// The answer to a request.
+#[must_use]
+pub fn of(decision: &Decision<'_>) -> String {
+    let mut out = match &decision.outcome {
+        Outcome::Unchanged(_) | Outcome::Verified { .. } => String::from("{\"accepted\":true"),
+        Outcome::Changed(_, change) => {
+            let mut out = String::from("{\"accepted\":true,\"mutated_object\":");
+            change.write_object(&mut out);
+            out
+        }
+        Outcome::Refused(refusal) => refusal_head(refusal.code, &refusal.message),
+    };
+    let annotations = response::audit_annotations(decision);
+    if !annotations.is_empty() {
+        out.push_str(",\"audit_annotations\":{");
+        for (i, (key, value)) in annotations.iter().enumerate() {
+            if i > 0 {
+                out.push(',');
+            }
+            write_string(&mut out, key);
+            out.push(':');
+            write_string(&mut out, value);
+        }
+        out.push('}');
+    }
+    let warnings = response::warnings(decision);
+    if !warnings.is_empty() {
+        out.push_str(",\"warnings\":[");
+        for (i, warning) in warnings.iter().enumerate() {
+            if i > 0 {
+                out.push(',');
+            }
+            write_string(&mut out, warning);
+        }
+        out.push(']');
+    }
+    out.push('}');
+    out
+}
+
+/// A refusal without a decision.
+#[must_use]
+pub fn refused(code: u16, message: &str) -> String {
+    refusal_head(code, message) + "}"
+}
+
+fn refusal_head(code: u16, message: &str) -> String {
+    let mut out = format!("{{\"accepted\":false,\"code\":{code},\"message\":");
+    write_string(&mut out, message);
+    out
+}
+
+/// The answer to `validate_settings`: valid, unless there is something to say.
+#[must_use]
+pub fn settings(message: Option<&str>) -> String {
+    match message {
+        None => "{\"valid\":true}".to_owned(),
+        Some(message) => {
+            let mut out = String::from("{\"valid\":false,\"message\":");
+            write_string(&mut out, message);
+            out.push('}');
+            out
+        }
+    }
+}

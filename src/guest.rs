@@ -1,5 +1,7 @@
 //! The functions that the host calls.
 
+mod allocator;
+
 use wapc_guest::{CallResult, host_call, register_function};
 
 /// Called by the host before anything else, for every request: so it does next to nothing.
@@ -16,7 +18,10 @@ fn validate(payload: &[u8]) -> CallResult {
     let ask = |operation: &str, request: &str| {
         host_call("kubewarden", "kubernetes", operation, request.as_bytes())
             // What wapc-guest puts before the host's text says nothing.
-            .map_err(|error| error.to_string().trim_start_matches("Host error: ").to_owned())
+            .map_err(|error| {
+                let text = error.to_string();
+                text.strip_prefix("Host error: ").map(str::to_owned).unwrap_or(text)
+            })
             .and_then(|answer| String::from_utf8(answer).map_err(|_| "the host's answer is not UTF-8".to_owned()))
     };
     Ok(crate::validate(payload, &ask).into_bytes())

@@ -2,7 +2,7 @@
 //!
 //! Nothing survives a call: policy-server makes a new instance for each request.
 
-use pod_identity_core::{Admission, ConfigMap, Facts, Found, Lookup, Review, ServiceAccount, Settings};
+use pod_identity_core::{Admission, Arena, ConfigMap, Facts, Found, Lookup, Review, ServiceAccount, Settings};
 use std::cell::OnceCell;
 
 #[cfg(target_arch = "wasm32")]
@@ -27,15 +27,16 @@ pub type HostCall = dyn Fn(&str, &str) -> Result<String, String>;
 /// Decides a request; both the request and the answer are JSON as policy-server writes and reads it.
 #[must_use]
 pub fn validate(payload: &[u8], host_call: &HostCall) -> String {
+    let arena = Arena::default();
     let read = core::str::from_utf8(payload)
         .map_err(|error| format!("the request is not UTF-8 at byte {}", error.valid_up_to()))
-        .and_then(|text| Review::read(text).map_err(|error| format!("the request could not be read: {error}")));
+        .and_then(|text| Review::read(text, &arena).map_err(|error| format!("the request could not be read: {error}")));
     let (request, settings) = match read {
         Ok(Review { request: Some(request), settings, .. }) => (request, settings),
         Ok(_) => return response::refused(400, "the request could not be read: expected `request`, found none"),
         Err(message) => return response::refused(400, &message),
     };
-    let (settings, problems) = Settings::read(settings.unwrap_or("{}"));
+    let (settings, problems) = Settings::read(settings.unwrap_or("{}"), &arena);
     let admission = Admission::new(&request, &settings, &problems);
     let (service_account, config_map) = (OnceCell::new(), OnceCell::new());
     let mut facts = Facts::default();
@@ -44,12 +45,12 @@ pub fn validate(payload: &[u8], host_call: &HostCall) -> String {
         match lookup {
             Lookup::ServiceAccount { namespace, name } => {
                 let found = host::held(found, &service_account, |text| {
-                    ServiceAccount::read(text, namespace, name).map(Some)
+                    ServiceAccount::read(text, namespace, name, &arena).map(Some)
                 });
                 facts.service_account = Some(found);
             }
             Lookup::ConfigMap { namespace, name, key } => {
-                let found = host::held(found, &config_map, |text| ConfigMap::read(text, namespace, name, key));
+                let found = host::held(found, &config_map, |text| ConfigMap::read(text, namespace, name, key, &arena));
                 facts.config_map = Some(found);
             }
         }
@@ -60,12 +61,13 @@ pub fn validate(payload: &[u8], host_call: &HostCall) -> String {
 /// Checks settings; the document is JSON as the user wrote it.
 #[must_use]
 pub fn validate_settings(payload: &[u8]) -> String {
+    let arena = Arena::default();
     let text = match core::str::from_utf8(payload) {
         Ok(text) => text,
         Err(error) => return response::settings(Some(&format!("not UTF-8 at byte {}", error.valid_up_to()))),
     };
-    let (settings, mut problems) = Settings::read(text);
-    settings.check(&mut problems);
+    let (settings, mut problems) = Settings::read(text, &arena);
+    settings.check(&mut problems, &arena);
     response::settings((!problems.is_empty()).then(|| problems.to_string()).as_deref())
 }
 

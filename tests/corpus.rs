@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use corpus::{Answer, Case};
 use pod_identity_core::{
-    Admission, ConfigMap, Facts, Found, Lookup, Outcome, Review, ServiceAccount, Settings, Unknown, response,
+    Admission, Arena, ConfigMap, Facts, Found, Lookup, Outcome, Review, ServiceAccount, Settings, Unknown, response,
 };
 use policy_host::{Cluster, HostCallOutcome, HostCallPayload, Options, PolicyHost};
 use serde_json::{Value, json};
@@ -25,14 +25,15 @@ fn the_core_answers_as_expected() {
 }
 
 fn core_answer(case: &Case) -> Answer {
-    let (settings, mut problems) = Settings::read(&case.settings);
+    let arena = Arena::default();
+    let (settings, mut problems) = Settings::read(&case.settings, &arena);
     let at_admission = problems.clone();
-    settings.check(&mut problems);
+    settings.check(&mut problems, &arena);
     let mut answer =
         Answer { settings_message: (!problems.is_empty()).then(|| problems.to_string()), ..Answer::default() };
     let Some(review) = &case.review else { return answer };
     let text = review.to_string();
-    let review = match Review::read(&text) {
+    let review = match Review::read(&text, &arena) {
         Ok(review) => review,
         Err(error) => {
             return Answer {
@@ -52,13 +53,13 @@ fn core_answer(case: &Case) -> Answer {
             Lookup::ServiceAccount { namespace, name } => {
                 answer.lookups.push(format!("v1/ServiceAccount {namespace}/{name}"));
                 facts.service_account = Some(found(case, &lookup, "ServiceAccount", namespace, name, &texts[0], |text| {
-                    Some(ServiceAccount::read(text, namespace, name).unwrap())
+                    Some(ServiceAccount::read(text, namespace, name, &arena).unwrap())
                 }));
             }
             Lookup::ConfigMap { namespace, name, key } => {
                 answer.lookups.push(format!("v1/ConfigMap {namespace}/{name}"));
                 facts.config_map = Some(found(case, &lookup, "ConfigMap", namespace, name, &texts[1], |text| {
-                    ConfigMap::read(text, namespace, name, key).unwrap()
+                    ConfigMap::read(text, namespace, name, key, &arena).unwrap()
                 }));
             }
         }

@@ -2,8 +2,6 @@
 //!
 //! Warnings, audit annotations, metrics and explanations all read this one account.
 
-use std::borrow::Cow;
-
 use core::fmt::{self, Write as _};
 
 /// A value that is resolved by itself.
@@ -45,7 +43,7 @@ impl Field {
 }
 
 /// Where a value can come from.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Source<'a> {
     /// The identities for container credentials.
     ContainerCredentials,
@@ -54,11 +52,11 @@ pub enum Source<'a> {
     /// An annotation of the service account.
     ServiceAccount,
     /// The annotation of the service account for one container.
-    ServiceAccountContainer(Cow<'a, str>),
+    ServiceAccountContainer(&'a str),
     /// An entry of the settings' mapping; the key, when one matched.
-    Mapping(Option<Cow<'a, str>>),
+    Mapping(Option<&'a str>),
     /// An entry of the config map's mapping; the key, when one matched.
-    ConfigMap(Option<Cow<'a, str>>),
+    ConfigMap(Option<&'a str>),
     /// The settings.
     Settings,
     /// What holds when nobody says anything.
@@ -82,10 +80,10 @@ impl Source<'_> {
 }
 
 /// A value as it can be shown.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Shown<'a> {
     /// A text.
-    Text(Cow<'a, str>),
+    Text(&'a str),
     /// A number, such as seconds.
     Number(u64),
     /// A truth value.
@@ -93,7 +91,7 @@ pub enum Shown<'a> {
 }
 
 /// What a source said.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Said<'a> {
     /// Nothing.
     Nothing,
@@ -108,16 +106,16 @@ pub enum Said<'a> {
     /// This, and it counts after it was brought into its bounds.
     Clamped {
         /// As it is written.
-        text: Cow<'a, str>,
+        text: &'a str,
         /// What is used.
         used: u64,
     },
     /// Something that is no such value, so that the next source decides.
     Bad {
         /// As it is written.
-        text: Cow<'a, str>,
-        /// What is wrong with it, and what was expected.
-        why: &'static str,
+        text: &'a str,
+        /// What it is not.
+        expected: &'static str,
     },
 }
 
@@ -161,16 +159,16 @@ pub struct Warning {
 }
 
 /// Whose annotations the account speaks of.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Scope<'a> {
     /// What stands before the `/` of annotations.
-    pub prefix: Cow<'a, str>,
+    pub prefix: &'a str,
     /// The namespace of the request.
-    pub namespace: Cow<'a, str>,
+    pub namespace: &'a str,
     /// The pod's name, or the beginning of it.
-    pub pod: Cow<'a, str>,
+    pub pod: &'a str,
     /// The service account's name.
-    pub service_account: Cow<'a, str>,
+    pub service_account: &'a str,
 }
 
 /// How a decision was reached.
@@ -200,18 +198,16 @@ impl<'a> Account<'a> {
     }
 
     fn value_warning(&self, look: &Look<'a>) -> Option<Warning> {
-        let mut text = match &look.said {
-            Said::Bad { .. } | Said::Clamped { .. } => self.place(look.field, &look.source),
+        if !matches!(look.said, Said::Bad { .. } | Said::Clamped { .. }) {
+            return None;
+        }
+        let place = self.place(look.field, &look.source);
+        let text = match &look.said {
+            Said::Bad { text: "", expected } => format!("{place} is empty: expected {expected}"),
+            Said::Bad { text, expected } => format!("{place}: `{}` is not {expected}", Escaped(text)),
+            Said::Clamped { text, used } => format!("{place}: {}", out_of_bounds(text, *used)),
             _ => return None,
         };
-        match &look.said {
-            Said::Bad { text: value, why } => push(&mut text, format_args!(": `{}` {why}", Escaped(value))),
-            Said::Clamped { text: value, used } => push(
-                &mut text,
-                format_args!(": `{}` is out of bounds: expected 600 to 4294967296 seconds, {used} is used", Escaped(value)),
-            ),
-            _ => {}
-        }
         Some(Warning { reason: Reason::BadValue, text })
     }
 
@@ -229,18 +225,18 @@ impl<'a> Account<'a> {
                 "annotation `{prefix}/{name}.{}` of service account `{namespace}/{service_account}`",
                 Escaped(container)
             ),
-            Source::Mapping(key) => format!("mapping entry `{}`", Escaped(key.as_deref().unwrap_or_default())),
+            Source::Mapping(key) => format!("mapping entry `{}`", Escaped(key.unwrap_or_default())),
             Source::ConfigMap(key) => {
-                format!("config map entry `{}`", Escaped(key.as_deref().unwrap_or_default()))
+                format!("config map entry `{}`", Escaped(key.unwrap_or_default()))
             }
             Source::ContainerCredentials | Source::Settings | Source::Default => "settings".to_owned(),
         }
     }
 }
 
-/// Appends formatted text; a `String` takes everything.
-fn push(out: &mut String, text: fmt::Arguments<'_>) {
-    out.write_fmt(text).unwrap_or_default();
+/// That a number of seconds was brought into its bounds.
+pub(crate) fn out_of_bounds(text: &str, used: u64) -> String {
+    format!("`{}` is out of bounds: expected 600 to 4294967296 seconds, {used} is used", Escaped(text))
 }
 
 /// Somebody's text in a message: what is not printable ASCII is escaped, and a long one is cut.

@@ -1,13 +1,13 @@
 //! From a request to a decision: which objects are needed, and what comes of them.
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use crate::account::{Account, Escaped, Field, Reason, Scope};
+use crate::account::{Account, Escaped, Field, Reason, Scope, Source};
 use crate::arn;
 use crate::edit::{Change, pod_edits, service_account_edits};
 use crate::error::ReadError;
 use crate::facts::{Facts, Found, Lookup};
+use crate::json::Arena;
 use crate::identity::{Identity, Method, Resolved, Resolver, Role, Roles, Selection};
 use crate::mapping::{self, Entry, Pair};
 use crate::names;
@@ -143,9 +143,9 @@ struct PodState<'a> {
     annotations: Annotations<'a>,
     /// Why the pod is left alone, if it is.
     left_alone: Option<Unchanged>,
-    service_account: Cow<'a, str>,
+    service_account: &'a str,
     /// For an update of ephemeral containers, those that were there before.
-    old_ephemeral: Option<Vec<Cow<'a, str>>>,
+    old_ephemeral: Option<Vec<&'a str>>,
     credentials: Option<&'a ContainerCredentials<'a>>,
     mapped: OnceCell<Result<Option<Entry<'a>>, Problems>>,
 }
@@ -194,35 +194,35 @@ impl<'a> Admission<'a> {
 impl<'a> PodState<'a> {
     fn new(request: &'a Request<'a>, settings: &'a Settings<'a>) -> Result<Self, Refusal> {
         let unreadable = |error: ReadError| Refusal::unreadable("the pod", &error);
-        let pod = Pod::read(request.object.unwrap_or("null")).map_err(unreadable)?;
+        let pod = Pod::read(request.object.unwrap_or("null"), request.arena).map_err(unreadable)?;
         let annotations =
-            Annotations::read(&pod.metadata.annotations, &settings.annotation_prefix).map_err(unreadable)?;
+            Annotations::read(&pod.metadata.annotations, settings.annotation_prefix).map_err(unreadable)?;
         let old_ephemeral = match (request.subject, request.old_object) {
             (Subject::EphemeralContainers, Some(old)) => {
-                let old = Pod::read(old).map_err(|error| Refusal::unreadable("the old pod", &error))?;
+                let old = Pod::read(old, request.arena).map_err(|error| Refusal::unreadable("the old pod", &error))?;
                 Some(old.ephemeral_containers.into_iter().map(|container| container.name).collect())
             }
             (Subject::EphemeralContainers, None) => Some(Vec::new()),
             _ => None,
         };
-        let skip_label = [&settings.annotation_prefix, "/", SKIP_LABEL].concat();
+        let skip_label = format!("{}/{SKIP_LABEL}", settings.annotation_prefix);
         let labelled = pod.metadata.labels.get(&skip_label).map_err(unreadable)?.is_some();
         let mirrored = pod.metadata.annotations.get(MIRROR).map_err(unreadable)?.is_some();
-        let service_account = pod.service_account().cloned().unwrap_or_default();
+        let service_account = pod.service_account().unwrap_or_default();
         let left_alone = if mirrored {
             Some(Unchanged::MirrorPod)
         } else if labelled {
             Some(Unchanged::SkipLabel)
         } else if service_account.is_empty() {
             Some(Unchanged::NoServiceAccount)
-        } else if !names::is_dns_label(&request.namespace) || !names::is_dns_subdomain(&service_account) {
+        } else if !names::is_dns_label(request.namespace) || !names::is_dns_subdomain(service_account) {
             Some(Unchanged::InvalidName)
         } else {
             None
         };
         if left_alone.is_none()
-            && let Some(namespace) = &pod.metadata.namespace
-            && *namespace != request.namespace
+            && let Some(namespace) = pod.metadata.namespace
+            && namespace != request.namespace
         {
             let message = format!(
                 "the pod's namespace is `{}`, expected that of the request, `{}`",
@@ -234,7 +234,7 @@ impl<'a> PodState<'a> {
         let credentials = match &settings.container_credentials {
             Some(credentials) if left_alone.is_none() => credentials
                 .identities
-                .contain(&request.namespace, &service_account)
+                .contain(request.namespace, service_account, request.arena)
                 .map_err(|problems| Refusal::settings(&problems))?
                 .then_some(credentials),
             _ => None,
@@ -243,12 +243,12 @@ impl<'a> PodState<'a> {
     }
 
     fn pair<'p>(&'p self, request: &'p Request<'a>) -> Pair<'p> {
-        Pair { namespace: &request.namespace, service_account: &self.service_account }
+        Pair { namespace: request.namespace, service_account: self.service_account }
     }
 
     /// The entry of the settings' mapping. Looked up once, and only when it matters.
     fn mapped(&self, request: &Request<'a>, settings: &Settings<'a>) -> &Result<Option<Entry<'a>>, Problems> {
-        self.mapped.get_or_init(|| mapping::find_in_settings(settings, self.pair(request)))
+        self.mapped.get_or_init(|| mapping::find_in_settings(settings, self.pair(request), request.arena))
     }
 
     fn next_lookup<'l>(
@@ -257,42 +257,42 @@ impl<'a> PodState<'a> {
         settings: &'a Settings<'a>,
         facts: &Facts<'a>,
     ) -> Option<Lookup<'l>> {
-        if self.left_alone.is_some() || !self.can_matter(settings) {
+        if self.left_alone.is_some() || !self.can_matter(settings, request.arena) {
             return None;
         }
         if settings.service_account_annotations && facts.service_account.is_none() {
-            return Some(Lookup::ServiceAccount { namespace: &request.namespace, name: &self.service_account });
+            return Some(Lookup::ServiceAccount { namespace: request.namespace, name: self.service_account });
         }
         let config_map = settings.mapping_config_map.as_ref()?;
         let undecided = self.credentials.is_none()
             && facts.config_map.is_none()
-            && !has_role(settings, facts)
+            && !has_role(settings, facts, request.arena)
             && matches!(self.mapped(request, settings), Ok(None));
         undecided.then_some(Lookup::ConfigMap {
-            namespace: &config_map.namespace,
-            name: &config_map.name,
-            key: &config_map.key,
+            namespace: config_map.namespace,
+            name: config_map.name,
+            key: config_map.key,
         })
     }
 
     /// Whether anything that is looked up can change the answer: some container could be given something.
-    fn can_matter(&self, settings: &'a Settings<'a>) -> bool {
+    fn can_matter(&self, settings: &'a Settings<'a>, arena: &'a Arena) -> bool {
         let selection = Selection::new(&self.annotations, &Annotations::default());
         let mut targets = candidates(&self.pod, self.old_ephemeral.as_deref())
             .into_iter()
-            .filter(|target| selection.serves(&target.container.name, self.old_ephemeral.is_some()));
+            .filter(|target| selection.serves(target.container.name, self.old_ephemeral.is_some()));
         match self.credentials {
             Some(credentials) if settings.mode == Mode::Mutate => {
                 let identity = Identity {
                     method: Method::ContainerCredentials(credentials),
-                    audience: Cow::Borrowed(&credentials.audience),
+                    audience: credentials.audience,
                     token_expiration: None,
                     region: None,
                     sts_regional_endpoints: false,
                     sts_endpoint_url: None,
                     selection: Selection::default(),
                 };
-                let token = Token::new(&identity, settings, self.pod.os());
+                let token = Token::new(&identity, settings, self.pod.os(), arena);
                 targets.any(|target| !has_all(&self.pod, target.container, &token))
             }
             _ => targets.next().is_some(),
@@ -303,10 +303,10 @@ impl<'a> PodState<'a> {
         let metadata = &self.pod.metadata;
         let mut account = Account {
             scope: Scope {
-                prefix: Cow::Borrowed(&settings.annotation_prefix),
-                namespace: Cow::Borrowed(&request.namespace),
-                pod: metadata.name.as_ref().or(metadata.generate_name.as_ref()).cloned().unwrap_or_default(),
-                service_account: self.service_account.clone(),
+                prefix: settings.annotation_prefix,
+                namespace: request.namespace,
+                pod: metadata.name.or(metadata.generate_name).unwrap_or_default(),
+                service_account: self.service_account,
             },
             ..Account::default()
         };
@@ -329,42 +329,49 @@ impl<'a> PodState<'a> {
         if let Some(reason) = self.left_alone {
             return self.unserved(request, settings, account, reason);
         }
+        self.warn_about_lists(account);
         let pair = self.pair(request);
         // Container credentials take precedence, so that the mapping has no part in it.
         let mapped = if self.credentials.is_some() { Ok(None) } else { self.mapped(request, settings).clone() };
-        let mut resolver = Resolver { settings, pair, account };
-        let identity = match resolver.resolve(&self.annotations, mapped, self.credentials, facts)? {
-            Resolved::Identity(identity) => &*found.insert(*identity),
+        let mut resolver = Resolver { settings, pair, account, arena: request.arena };
+        let mut identity = match resolver.resolve(&self.annotations, mapped, self.credentials, facts)? {
+            Resolved::Identity(identity) => *identity,
             Resolved::None => return self.unserved(request, settings, account, Unchanged::NoIdentity),
             Resolved::Unknown => return self.unserved(request, settings, account, Unchanged::LookupUnknown),
         };
-        self.warn_about_lists(identity, account);
         let targets: Vec<Target<'_, 'a>> = candidates(&self.pod, self.old_ephemeral.as_deref())
             .into_iter()
-            .filter(|target| identity.selection.serves(&target.container.name, self.old_ephemeral.is_some()))
+            .filter(|target| identity.selection.serves(target.container.name, self.old_ephemeral.is_some()))
             .filter(|target| match &identity.method {
-                Method::WebIdentity(roles) => roles.of(&target.container.name).is_some(),
+                Method::WebIdentity(roles) => roles.of(target.container.name).is_some(),
                 Method::ContainerCredentials(_) => true,
             })
             .collect();
+        if self.annotations.include.is_none() && identity.selection.serves_none() && self.old_ephemeral.is_none() {
+            warn_of_none_included(Source::ServiceAccount, account);
+        }
         if targets.is_empty() {
             return self.unserved(request, settings, account, Unchanged::NoContainer);
         }
+        if let Method::WebIdentity(roles) = &mut identity.method {
+            roles.keep_those_of(&targets);
+        }
+        let identity = &*found.insert(identity);
         if let Method::WebIdentity(roles) = &identity.method {
-            let mut resolver = Resolver { settings, pair, account };
-            for role in roles_of(roles, &targets) {
+            let mut resolver = Resolver { settings, pair, account, arena: request.arena };
+            for role in roles.general.iter().chain(roles.containers.iter().map(|(_, role)| role)) {
                 resolver.check_role(role)?;
             }
         }
         if settings.mode == Mode::Verify {
             let mut verification =
-                Verification { pod: &self.pod, settings, namespace: &request.namespace, account, failures: Vec::new() };
+                Verification { pod: &self.pod, settings, namespace: request.namespace, account, failures: Vec::new(), arena: request.arena };
             verification.literal_roles()?;
             verification.containers(identity, &targets)?;
             return Ok(Outcome::Verified { sound: verification.conclude()? });
         }
-        let name = self.pod.metadata.name.as_deref().unwrap_or(&request.uid);
-        let plans = Plans { pod: &self.pod, identity, settings, spread_by: (&request.namespace, name) };
+        let name = self.pod.metadata.name.unwrap_or(request.uid);
+        let plans = Plans { pod: &self.pod, identity, settings, spread_by: (request.namespace, name), arena: request.arena };
         Ok(match plans.plan(&targets, account) {
             Some(plan) => {
                 let change = Change::new(request.object.unwrap_or_default(), pod_edits(&self.pod, &plan));
@@ -389,18 +396,19 @@ impl<'a> PodState<'a> {
             return Ok(Outcome::Unchanged(reason));
         }
         let mut verification =
-            Verification { pod: &self.pod, settings, namespace: &request.namespace, account, failures: Vec::new() };
+            Verification { pod: &self.pod, settings, namespace: request.namespace, account, failures: Vec::new(), arena: request.arena };
         verification.literal_roles()?;
         Ok(Outcome::Verified { sound: verification.conclude()? })
     }
 
-    fn warn_about_lists(&self, identity: &Identity<'a>, account: &mut Account<'a>) {
+    /// Names in the pod's own lists that are no containers of it, and a list that includes none.
+    fn warn_about_lists(&self, account: &mut Account<'a>) {
         let Scope { prefix, namespace, pod, .. } = &account.scope;
         let mut texts = Vec::new();
         for (field, list) in
-            [(Field::SkipContainers, &self.annotations.skip), (Field::IncludeContainers, &self.annotations.include)]
+            [(Field::SkipContainers, self.annotations.skip), (Field::IncludeContainers, self.annotations.include)]
         {
-            for name in container_names(list.as_deref().unwrap_or_default()) {
+            for name in container_names(list.unwrap_or_default()) {
                 if !self.pod.all_containers().any(|container| container.name == name) {
                     texts.push(format!(
                         "annotation `{prefix}/{}` of pod `{}/{}`: `{}` is no container of the pod",
@@ -412,22 +420,24 @@ impl<'a> PodState<'a> {
                 }
             }
         }
-        if identity.selection.serves_none() && self.old_ephemeral.is_none() {
-            texts.push(format!(
-                "annotation `{prefix}/{}` is empty: no container is served",
-                Field::IncludeContainers.annotation()
-            ));
-        }
         for text in texts {
             account.warn(Reason::BadValue, text);
+        }
+        if self.old_ephemeral.is_none() && Selection::new(&self.annotations, &Annotations::default()).serves_none() {
+            warn_of_none_included(Source::Pod, account);
         }
     }
 }
 
+fn warn_of_none_included(source: Source<'_>, account: &mut Account<'_>) {
+    let place = account.place(Field::IncludeContainers, &source);
+    account.warn(Reason::BadValue, place + " is empty: no container is served");
+}
+
 /// Whether the service account decides the matter: it names a role, or nobody knows what it names.
-fn has_role(settings: &Settings<'_>, facts: &Facts<'_>) -> bool {
+fn has_role<'a>(settings: &Settings<'a>, facts: &Facts<'a>, arena: &'a Arena) -> bool {
     match &facts.service_account {
-        Some(Found::There(found)) => own_role(&found.annotations, settings).is_some(),
+        Some(Found::There(found)) => own_role(&found.annotations, settings, arena).is_some(),
         Some(Found::Unknown(_)) => true,
         Some(Found::NotThere) | None => false,
     }
@@ -435,23 +445,16 @@ fn has_role(settings: &Settings<'_>, facts: &Facts<'_>) -> bool {
 
 /// The role that a service account names by itself, as it is written. Annotations that cannot be read count as
 /// one: whoever reads them next says what is wrong.
-fn own_role<'a>(annotations: &crate::pod::StringMap<'a>, settings: &Settings<'_>) -> Option<Cow<'a, str>> {
-    match Annotations::read(annotations, &settings.annotation_prefix) {
+fn own_role<'a>(
+    annotations: &crate::pod::StringMap<'a>,
+    settings: &Settings<'a>,
+    arena: &'a Arena,
+) -> Option<&'a str> {
+    match Annotations::read(annotations, settings.annotation_prefix) {
         Ok(found) => found
-            .without_managed(&settings.annotation_prefix, &mut Account::default())
+            .without_managed(settings.annotation_prefix, &mut Account::default(), arena)
             .role
             .filter(|role| !role.trim().is_empty()),
-        Err(_) => Some(Cow::default()),
+        Err(_) => Some(""),
     }
-}
-
-/// The roles that some target is given, each once.
-fn roles_of<'r, 'a>(roles: &'r Roles<'a>, targets: &[Target<'_, 'a>]) -> Vec<&'r Role<'a>> {
-    let mut found: Vec<&Role<'a>> = Vec::new();
-    for role in targets.iter().filter_map(|target| roles.of(&target.container.name)) {
-        if !found.contains(&role) {
-            found.push(role);
-        }
-    }
-    found
 }

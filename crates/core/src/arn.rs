@@ -1,8 +1,8 @@
 //! Role ARNs (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns>).
 
-use std::borrow::Cow;
-
 use core::fmt;
+
+use crate::json::Arena;
 
 /// Why a text is no role ARN, and what was expected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,7 +33,7 @@ impl fmt::Display for ArnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("is not a role ARN: ")?;
         f.write_str(match self {
-            Self::NotAnArn => "expected `arn:<partition>:iam::<account>:role/<path and name>`",
+            Self::NotAnArn => "expected `arn:<partition>:iam::<account>:role/<name>` (`composeRoleArn` completes a bare name)",
             Self::Partition => "the partition must be `aws` or `aws-` and lower-case words",
             Self::Service => "the service must be `iam`",
             Self::Region => "the region must be empty",
@@ -127,21 +127,21 @@ pub fn partition_of_region(region: &str) -> &'static str {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ComposeRoleArn<'a> {
     /// 12 digits.
-    pub account_id: Cow<'a, str>,
+    pub account_id: &'a str,
     /// Such as `aws` or `aws-cn`.
-    pub partition: Cow<'a, str>,
+    pub partition: &'a str,
 }
 
 impl ComposeRoleArn<'_> {
     /// Completes a role name or a path and name, one leading `/` dropped. What begins with `arn:` is left: a
     /// mistyped ARN must not become the path of a well-formed one.
     #[must_use]
-    pub fn complete<'r>(&self, role: Cow<'r, str>) -> Cow<'r, str> {
+    pub fn complete<'r>(&self, role: &'r str, arena: &'r Arena) -> &'r str {
         if role.starts_with("arn:") {
             return role;
         }
-        let name = role.strip_prefix('/').unwrap_or(&role);
-        Cow::Owned(["arn:", &self.partition, ":iam::", &self.account_id, ":role/", name].concat())
+        let name = role.strip_prefix('/').unwrap_or(role);
+        arena.keep(&format!("arn:{}:iam::{}:role/{name}", self.partition, self.account_id))
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn bare_names_are_completed() {
-        let compose = ComposeRoleArn { account_id: "111122223333".into(), partition: "aws-cn".into() };
+        let compose = ComposeRoleArn { account_id: "111122223333", partition: "aws-cn" };
         for (role, expected) in [
             ("api", "arn:aws-cn:iam::111122223333:role/api"),
             ("/api", "arn:aws-cn:iam::111122223333:role/api"),
@@ -195,7 +195,7 @@ mod tests {
             ("arn:aws:iam::1:role/api", "arn:aws:iam::1:role/api"),
             ("team/arn:x", "arn:aws-cn:iam::111122223333:role/team/arn:x"),
         ] {
-            assert_eq!(compose.complete(role.into()), expected);
+            assert_eq!(compose.complete(role, &Arena::default()), expected);
         }
     }
 

@@ -37,9 +37,13 @@ pub struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    pub(crate) fn new(object: &'a str, mut edits: Vec<Edit>) -> Self {
-        // Stable: edits at the same place stay in order.
-        edits.sort_by_key(|edit| edit.at.start);
+    pub(crate) fn new(object: &'a str, found: Vec<Edit>) -> Self {
+        // Nearly always in order already, so this is one comparison each. Edits at the same place stay in order.
+        let mut edits: Vec<Edit> = Vec::with_capacity(found.len());
+        for edit in found {
+            let before = edits.iter().rposition(|other| other.at.start <= edit.at.start);
+            edits.insert(before.map_or(0, |i| i + 1), edit);
+        }
         Self { object, edits }
     }
 
@@ -119,18 +123,18 @@ fn container_edits(pod: &Pod<'_>, addition: &Addition<'_>, edits: &mut Vec<Edit>
 
 /// Appends to an array that may not be there yet.
 fn append(slot: &Slot, outer: Bracket, outer_path: &str, key: &str, values: Vec<String>) -> Edit {
-    let path = [outer_path, "/", key].concat();
+    let path = format!("{outer_path}/{key}");
     match slot {
         Slot::Present(bracket) => {
-            let text = values.join(",");
-            let end = [&path, "/-"].concat();
+            let text = joined(&values);
+            let end = path + "/-";
             let operations = values
                 .into_iter()
                 .map(|value| Operation { op: "add", path: end.clone(), value: Some(value) })
                 .collect();
             Edit { at: bracket.close..bracket.close, comma: !bracket.empty, text, operations }
         }
-        slot => put(slot, outer, path, key, ["[", &values.join(","), "]"].concat()),
+        slot => put(slot, outer, path, key, format!("[{}]", joined(&values))),
     }
 }
 
@@ -158,7 +162,7 @@ fn label_edit(pod: &Pod<'_>) -> Edit {
     };
     match &pod.metadata.labels.slot {
         Slot::Present(bracket) => {
-            let path = ["/metadata/labels/", &pointer_segment(POD_IDENTITY_LABEL)].concat();
+            let path = "/metadata/labels/".to_owned() + &pointer_segment(POD_IDENTITY_LABEL);
             put(&Slot::Absent, *bracket, path, POD_IDENTITY_LABEL, "\"enabled\"".to_owned())
         }
         slot => {
@@ -184,15 +188,15 @@ fn env_json(variable: &EnvVar<'_>) -> String {
 
 fn volume_json(volume: &Volume<'_>) -> String {
     let mut out = String::from("{\"name\":");
-    write_string(&mut out, &volume.name);
+    write_string(&mut out, volume.name);
     out.push_str(",\"projected\":{");
     if let Some(mode) = volume.file_mode {
         out.push_str(&format!("\"defaultMode\":{mode},"));
     }
     out.push_str("\"sources\":[{\"serviceAccountToken\":{\"audience\":");
-    write_string(&mut out, &volume.audience);
+    write_string(&mut out, volume.audience);
     out.push_str(&format!(",\"expirationSeconds\":{},\"path\":", volume.expiration.seconds()));
-    write_string(&mut out, &volume.path);
+    write_string(&mut out, volume.path);
     out.push_str("}}]}}");
     out
 }
@@ -222,7 +226,7 @@ pub(crate) fn service_account_edits(
         .annotations
         .iter()
         .map(|change| {
-            let path = ["/metadata/annotations/", &pointer_segment(&change.key)].concat();
+            let path = "/metadata/annotations/".to_owned() + &pointer_segment(&change.key);
             let op = match (change.present, &change.value) {
                 (_, None) => "remove",
                 (true, Some(_)) => "replace",
@@ -236,7 +240,7 @@ pub(crate) fn service_account_edits(
             Operation { op, path, value }
         })
         .collect();
-    vec![Edit { at: annotations.open + 1..bracket.close, comma: false, text: inside.join(","), operations }]
+    vec![Edit { at: annotations.open + 1..bracket.close, comma: false, text: joined(&inside), operations }]
 }
 
 fn object_json<'t>(members: impl Iterator<Item = (&'t str, &'t str)>) -> String {
@@ -253,7 +257,26 @@ fn object_json<'t>(members: impl Iterator<Item = (&'t str, &'t str)>) -> String 
     out
 }
 
+fn joined(values: &[String]) -> String {
+    let mut out = String::new();
+    for value in values {
+        if !out.is_empty() {
+            out.push(',');
+        }
+        out.push_str(value);
+    }
+    out
+}
+
 /// A key as a part of a JSON Pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)).
 fn pointer_segment(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+    let mut out = String::with_capacity(key.len() + 2);
+    for c in key.chars() {
+        match c {
+            '~' => out.push_str("~0"),
+            '/' => out.push_str("~1"),
+            c => out.push(c),
+        }
+    }
+    out
 }

@@ -1,9 +1,7 @@
 //! What a host looked up.
 
-use std::borrow::Cow;
-
-use crate::error::{Fault, Inside, ReadError};
-use crate::json::Scanner;
+use crate::error::{Fault, ReadError};
+use crate::json::{Arena, Scanner};
 use crate::pod::{Metadata, StringMap};
 
 /// An object that a decision needs.
@@ -68,25 +66,22 @@ impl<'a> ServiceAccount<'a> {
     /// # Errors
     ///
     /// When it is not the one that was asked for.
-    pub fn read(text: &'a str, namespace: &str, name: &str) -> Result<Self, ReadError> {
-        let mut s = Scanner::new(text);
+    pub fn read(text: &'a str, namespace: &str, name: &str, arena: &'a Arena) -> Result<Self, ReadError> {
+        let mut s = Scanner::new(text, arena);
         let (mut kind, mut metadata) = (None, Metadata::default());
-        if let Some(mut members) = s.object(&["kind", "metadata"])? {
-            while let Some(field) = members.next(&mut s)? {
+        if let Some(mut members) = s.object(&["kind", "metadata"]) {
+            while let Some(field) = members.next(&mut s) {
                 match field {
-                    "kind" => kind = s.optional_string().inside(field)?,
-                    _ => metadata = Metadata::read(&mut s).inside(field)?,
+                    "kind" => kind = s.optional_string(),
+                    _ => metadata = Metadata::read(&mut s),
                 }
             }
         }
-        s.finish()?;
-        if kind.as_deref() == Some("ServiceAccount")
-            && metadata.namespace.as_deref() == Some(namespace)
-            && metadata.name.as_deref() == Some(name)
-        {
+        let metadata = s.result(metadata)?;
+        if kind == Some("ServiceAccount") && metadata.namespace == Some(namespace) && metadata.name == Some(name) {
             Ok(Self { annotations: metadata.annotations })
         } else {
-            Err(ReadError::new(Fault::Missing { what: "the service account that was asked for" }, 0))
+            Err(ReadError::new(Fault::Missing { what: "the service account that was asked for" }))
         }
     }
 }
@@ -95,7 +90,7 @@ impl<'a> ServiceAccount<'a> {
 #[derive(Clone, Debug)]
 pub struct ConfigMap<'a> {
     /// The text under the key.
-    pub(crate) document: Cow<'a, str>,
+    pub(crate) document: &'a str,
 }
 
 impl<'a> ConfigMap<'a> {
@@ -105,40 +100,45 @@ impl<'a> ConfigMap<'a> {
     /// # Errors
     ///
     /// When it is not the one that was asked for.
-    pub fn read(text: &'a str, namespace: &str, name: &str, key: &str) -> Result<Option<Self>, ReadError> {
-        let mut s = Scanner::new(text);
+    pub fn read(
+        text: &'a str,
+        namespace: &str,
+        name: &str,
+        key: &str,
+        arena: &'a Arena,
+    ) -> Result<Option<Self>, ReadError> {
+        let mut s = Scanner::new(text, arena);
         let (mut kind, mut metadata, mut document) = (None, Metadata::default(), None);
-        if let Some(mut members) = s.object(&["kind", "metadata", "data"])? {
-            while let Some(field) = members.next(&mut s)? {
+        if let Some(mut members) = s.object(&["kind", "metadata", "data"]) {
+            while let Some(field) = members.next(&mut s) {
                 match field {
-                    "kind" => kind = s.optional_string().inside(field)?,
-                    "metadata" => metadata = Metadata::read(&mut s).inside(field)?,
-                    _ => document = read_data(&mut s, key).inside(field)?,
+                    "kind" => kind = s.optional_string(),
+                    "metadata" => metadata = Metadata::read(&mut s),
+                    _ => document = read_data(&mut s, key),
                 }
             }
         }
-        s.finish()?;
-        let is = |found: &Option<Cow<'_, str>>, wanted: &str| found.as_deref().is_none_or(|found| found == wanted);
-        if is(&kind, "ConfigMap") && is(&metadata.namespace, namespace) && is(&metadata.name, name) {
+        let document = s.result(document)?;
+        let is = |found: Option<&str>, wanted: &str| found.is_none_or(|found| found == wanted);
+        if is(kind, "ConfigMap") && is(metadata.namespace, namespace) && is(metadata.name, name) {
             Ok(document.map(|document| Self { document }))
         } else {
-            Err(ReadError::new(Fault::Missing { what: "the config map that was asked for" }, 0))
+            Err(ReadError::new(Fault::Missing { what: "the config map that was asked for" }))
         }
     }
 }
 
-fn read_data<'a>(s: &mut Scanner<'a>, wanted: &str) -> Result<Option<Cow<'a, str>>, ReadError> {
+fn read_data<'a>(s: &mut Scanner<'a>, wanted: &str) -> Option<&'a str> {
     let mut document = None;
-    if let Some(mut members) = s.object(&[])? {
-        while let Some(key) = members.next_any(s)? {
-            if key != wanted {
-                s.skip()?;
-            } else if document.is_some() {
-                return Err(ReadError::new(Fault::Duplicate, s.position()));
-            } else {
-                document = Some(s.optional_string()?.unwrap_or_default());
-            }
+    let mut members = s.object(&[])?;
+    while let Some(key) = members.next_any(s) {
+        if key != wanted {
+            s.skip();
+        } else if document.is_some() {
+            s.fail(Fault::Duplicate);
+        } else {
+            document = Some(s.optional_string().unwrap_or_default());
         }
     }
-    Ok(document)
+    document
 }

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::names::{is_dns_label, is_dns_subdomain};
+
 /// Characters that a glob may have.
 pub const MAX_LENGTH: usize = 253;
 /// Wildcards that a glob may have.
@@ -62,6 +64,22 @@ impl<'a> Glob<'a> {
     #[must_use]
     pub fn is_exact(self) -> bool {
         literal_length(self.0) == self.0.len()
+    }
+
+    /// Whether it can match the name of a namespace.
+    #[must_use]
+    pub fn is_namespace(self) -> bool {
+        if self.is_exact() { is_dns_label(self.0) } else { self.consists_of(b"-*?") }
+    }
+
+    /// Whether it can match the name of a service account.
+    #[must_use]
+    pub fn is_service_account(self) -> bool {
+        if self.is_exact() { is_dns_subdomain(self.0) } else { self.consists_of(b"-.*?") }
+    }
+
+    fn consists_of(self, others: &[u8]) -> bool {
+        self.0.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || others.contains(&b))
     }
 
     /// The number of characters that are no wildcards.

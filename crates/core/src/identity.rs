@@ -1,21 +1,21 @@
 //! Who a pod is: which method and role, and every other value, each from the most specific source.
 
-use std::borrow::Cow;
-
 use crate::account::{Account, Field, Reason, Said, Shown, Source};
 use crate::admission::{Refusal, RefusalReason};
 use crate::arn;
 use crate::facts::{Facts, Found, Unknown};
+use crate::json::Arena;
 use crate::mapping::{self, Entry, Notices, Pair};
+use crate::plan::Target;
 use crate::service_account::Annotations;
-use crate::settings::{ContainerCredentials, OnError, Problems, Settings, trim};
-use crate::values::{Region, TokenExpiration, container_names, parse_bool};
+use crate::settings::{ContainerCredentials, OnError, Problems, Settings};
+use crate::values::{AUDIENCE, Region, TokenExpiration, container_names, is_audience, parse_bool};
 
 /// A role and where it came from.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Role<'a> {
     /// The ARN, or what stands in its place when it is malformed and given all the same.
-    pub arn: Cow<'a, str>,
+    pub arn: &'a str,
     /// Who said so.
     pub source: Source<'a>,
 }
@@ -26,14 +26,23 @@ pub struct Roles<'a> {
     /// For every container without one of its own.
     pub general: Option<Role<'a>>,
     /// For single containers, by name.
-    pub containers: Vec<(Cow<'a, str>, Role<'a>)>,
+    pub containers: Vec<(&'a str, Role<'a>)>,
 }
 
 impl<'a> Roles<'a> {
+    /// Leaves out the roles that no container is given.
+    pub(crate) fn keep_those_of(&mut self, targets: &[Target<'_, 'a>]) {
+        self.containers.retain(|(name, _)| targets.iter().any(|target| target.container.name == *name));
+        let has_own = |name: &str| self.containers.iter().any(|(own, _)| *own == name);
+        if targets.iter().all(|target| has_own(target.container.name)) {
+            self.general = None;
+        }
+    }
+
     /// The role for a container.
     #[must_use]
     pub fn of(&self, container: &str) -> Option<&Role<'a>> {
-        let own = self.containers.iter().find(|(name, _)| name == container).map(|(_, role)| role);
+        let own = self.containers.iter().find(|(name, _)| *name == container).map(|(_, role)| role);
         own.or(self.general.as_ref())
     }
 }
@@ -53,15 +62,15 @@ pub struct Identity<'a> {
     /// How it gets its credentials.
     pub method: Method<'a>,
     /// The audience of its token.
-    pub audience: Cow<'a, str>,
+    pub audience: &'a str,
     /// How long its token is valid, when somebody said so.
     pub token_expiration: Option<TokenExpiration>,
     /// The region for the SDKs.
-    pub region: Option<Cow<'a, str>>,
+    pub region: Option<&'a str>,
     /// Whether to use regional STS endpoints.
     pub sts_regional_endpoints: bool,
     /// Another STS endpoint.
-    pub sts_endpoint_url: Option<Cow<'a, str>>,
+    pub sts_endpoint_url: Option<&'a str>,
     /// Which containers are served.
     pub selection: Selection<'a>,
 }
@@ -69,29 +78,29 @@ pub struct Identity<'a> {
 /// Which containers are served.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Selection<'a> {
-    skip: Vec<Cow<'a, str>>,
-    include: Option<Cow<'a, str>>,
+    skip: [Option<&'a str>; 2],
+    include: Option<&'a str>,
 }
 
 impl<'a> Selection<'a> {
     /// From the lists of the pod and of the service account.
     pub(crate) fn new(pod: &Annotations<'a>, service_account: &Annotations<'a>) -> Self {
         Self {
-            skip: [&pod.skip, &service_account.skip].into_iter().flatten().cloned().collect(),
-            include: pod.include.as_ref().or(service_account.include.as_ref()).cloned(),
+            skip: [pod.skip, service_account.skip],
+            include: pod.include.or(service_account.include),
         }
     }
 
     /// Whether a container is served. Ephemeral ones are not subject to the list of those that are included.
     pub(crate) fn serves(&self, container: &str, ephemeral: bool) -> bool {
         let named = |list: &str| container_names(list).any(|name| name == container);
-        !self.skip.iter().any(|list| named(list))
-            && (ephemeral || self.include.as_ref().is_none_or(|list| named(list)))
+        !self.skip.iter().flatten().any(|list| named(list))
+            && (ephemeral || self.include.is_none_or(named))
     }
 
     /// The list of included containers is there, and empty.
     pub(crate) fn serves_none(&self) -> bool {
-        self.include.as_ref().is_some_and(|list| container_names(list).next().is_none())
+        self.include.is_some_and(|list| container_names(list).next().is_none())
     }
 }
 
@@ -108,6 +117,7 @@ pub(crate) struct Resolver<'r, 'a> {
     pub(crate) settings: &'a Settings<'a>,
     pub(crate) pair: Pair<'r>,
     pub(crate) account: &'r mut Account<'a>,
+    pub(crate) arena: &'a Arena,
 }
 
 impl<'a> Resolver<'_, 'a> {
@@ -121,21 +131,18 @@ impl<'a> Resolver<'_, 'a> {
     ) -> Result<Resolved<'a>, Refusal> {
         let service_account = match &facts.service_account {
             Some(Found::There(found)) => {
-                Annotations::read(&found.annotations, &self.settings.annotation_prefix)
+                Annotations::read(&found.annotations, self.settings.annotation_prefix)
                     .map_err(|error| Refusal::unreadable("the service account's annotations", &error))?
-                    .without_managed(&self.settings.annotation_prefix, self.account)
+                    .without_managed(self.settings.annotation_prefix, self.account, self.arena)
             }
             Some(Found::Unknown(unknown)) => match credentials {
                 None => {
                     self.account.look(Field::Role, Source::ServiceAccount, Said::Unknown);
-                    return self.unknown("service account", unknown);
+                    return self.unknown(&Missing::ServiceAccount, unknown);
                 }
                 Some(_) => {
-                    let text = format!(
-                        "{}; the container credentials' defaults are used",
-                        self.unknown_text("service account", unknown)
-                    );
-                    self.account.warn(Reason::LookupUnknown, text);
+                    let text = self.unknown_text(&Missing::ServiceAccount, unknown);
+                    self.account.warn(Reason::LookupUnknown, "container credentials are given with their defaults: ".to_owned() + &text);
                     Annotations::default()
                 }
             },
@@ -147,7 +154,7 @@ impl<'a> Resolver<'_, 'a> {
         };
         if let Some(credentials) = credentials {
             let method = Method::ContainerCredentials(credentials);
-            let said = Said::Value(Shown::Text("container credentials".into()));
+            let said = Said::Value(Shown::Text("container credentials"));
             self.account.look(Field::Role, Source::ContainerCredentials, said);
             return Ok(Resolved::Identity(Box::new(self.values(method, pod, &service_account, None))));
         }
@@ -155,7 +162,7 @@ impl<'a> Resolver<'_, 'a> {
             Ok(found) => found,
             Err(unknown) => {
                 self.account.look(Field::Role, Source::ConfigMap(None), Said::Unknown);
-                return self.unknown("config map of the mapping", unknown);
+                return self.unknown(&Missing::ConfigMap, &unknown);
             }
         };
         if roles == Roles::default() {
@@ -172,14 +179,14 @@ impl<'a> Resolver<'_, 'a> {
         service_account: &Annotations<'a>,
         mapped: Result<Option<Entry<'a>>, Problems>,
         facts: &'a Facts<'a>,
-    ) -> Result<Result<(Roles<'a>, Option<Entry<'a>>), &'a Unknown>, Refusal> {
+    ) -> Result<Result<(Roles<'a>, Option<Entry<'a>>), Unknown>, Refusal> {
         let mut roles = Roles::default();
         for (container, role) in &service_account.container_roles {
-            let role = self.settings.role(role.clone());
+            let role = self.settings.role(role, self.arena);
             if !role.is_empty() {
-                let source = Source::ServiceAccountContainer(container.clone());
-                self.account.look(Field::Role, source.clone(), Said::Value(Shown::Text(role.clone())));
-                roles.containers.push((container.clone(), Role { arn: role, source }));
+                let source = Source::ServiceAccountContainer(container);
+                self.account.look(Field::Role, source, Said::Value(Shown::Text(role)));
+                roles.containers.push((container, Role { arn: role, source }));
             }
         }
         if let Some(role) = self.annotated_role(service_account) {
@@ -191,12 +198,10 @@ impl<'a> Resolver<'_, 'a> {
             Err(unknown) => return Ok(Err(unknown)),
         };
         let Some((entry, source)) = entry else { return Ok(Ok((roles, None))) };
-        if let Some(role) = &entry.role {
-            roles.general = Some(Role { arn: role.clone(), source: source.clone() });
-        }
-        for (container, role) in &entry.containers {
-            if !roles.containers.iter().any(|(name, _)| name == container) {
-                roles.containers.push((container.clone(), Role { arn: role.clone(), source: source.clone() }));
+        roles.general = entry.role.map(|arn| Role { arn, source });
+        for (container, arn) in entry.containers.iter().copied() {
+            if !roles.containers.iter().any(|(name, _)| *name == container) {
+                roles.containers.push((container, Role { arn, source }));
             }
         }
         let supplied = entry.role.is_some() || !entry.containers.is_empty();
@@ -204,12 +209,12 @@ impl<'a> Resolver<'_, 'a> {
     }
 
     /// The role that the service account itself names.
-    pub(crate) fn annotated_role(&mut self, service_account: &Annotations<'a>) -> Option<Cow<'a, str>> {
+    pub(crate) fn annotated_role(&mut self, service_account: &Annotations<'a>) -> Option<&'a str> {
         if !self.settings.service_account_annotations {
             return None;
         }
-        let role = service_account.role.clone().map(|role| self.settings.role(role)).filter(|role| !role.is_empty());
-        let said = role.as_ref().map_or(Said::Nothing, |role| Said::Value(Shown::Text(role.clone())));
+        let role = service_account.role.map(|role| self.settings.role(role, self.arena)).filter(|role| !role.is_empty());
+        let said = role.map_or(Said::Nothing, |role| Said::Value(Shown::Text(role)));
         self.account.look(Field::Role, Source::ServiceAccount, said);
         role
     }
@@ -220,11 +225,11 @@ impl<'a> Resolver<'_, 'a> {
         &mut self,
         mapped: Result<Option<Entry<'a>>, Problems>,
         facts: &'a Facts<'a>,
-    ) -> Result<Result<Option<(Entry<'a>, Source<'a>)>, &'a Unknown>, Refusal> {
+    ) -> Result<Result<Option<(Entry<'a>, Source<'a>)>, Unknown>, Refusal> {
         let entry = mapped.map_err(|problems| Refusal::settings(&problems))?;
         if let Some(entry) = entry {
-            let source = Source::Mapping(Some(entry.key.clone()));
-            self.look_at_entry(&entry, source.clone());
+            let source = Source::Mapping(Some(entry.key));
+            self.look_at_entry(&entry, source);
             return Ok(Ok(Some((entry, source))));
         }
         if self.settings.mapping.is_some() {
@@ -236,21 +241,26 @@ impl<'a> Resolver<'_, 'a> {
                 self.account.look(Field::Role, Source::ConfigMap(None), Said::NotThere);
                 return Ok(Ok(None));
             }
-            Some(Found::Unknown(unknown)) => return Ok(Err(unknown)),
+            Some(Found::Unknown(unknown)) => return Ok(Err(unknown.clone())),
             None => return Ok(Ok(None)),
         };
         let mut notices = Notices::default();
-        let found = mapping::find_in_config_map(&config_map.document, self.settings, self.pair, &mut notices);
-        let place = self.settings.mapping_config_map.as_ref();
-        let (namespace, name) = place.map_or(("", ""), |place| (&place.namespace, &place.name));
+        let found = mapping::find_in_config_map(config_map.document, self.settings, self.pair, &mut notices, self.arena);
         for notice in notices.0 {
-            self.account.warn(Reason::BadValue, format!("config map `{namespace}/{name}`: {notice}"));
+            let text = format!("{}: {notice}", self.config_map());
+            self.account.warn(Reason::BadValue, text);
         }
-        let Ok(found) = found else { return Ok(Err(&MALFORMED)) };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                let reason = error.to_string();
+                return Ok(Err(Unknown { reason, remedy: "write the mapping as a JSON object of entries" }));
+            }
+        };
         Ok(Ok(match found {
             Some(entry) => {
-                let source = Source::ConfigMap(Some(entry.key.clone()));
-                self.look_at_entry(&entry, source.clone());
+                let source = Source::ConfigMap(Some(entry.key));
+                self.look_at_entry(&entry, source);
                 Some((entry, source))
             }
             None => {
@@ -262,27 +272,40 @@ impl<'a> Resolver<'_, 'a> {
 
     fn look_at_entry(&mut self, entry: &Entry<'a>, source: Source<'a>) {
         let said = match (&entry.role, entry.containers.first()) {
-            (Some(role), _) | (None, Some((_, role))) => Said::Value(Shown::Text(role.clone())),
+            (Some(role), _) | (None, Some((_, role))) => Said::Value(Shown::Text(role)),
             (None, None) => Said::OptOut,
         };
         self.account.look(Field::Role, source, said);
     }
 
-    fn unknown_text(&self, what: &str, unknown: &Unknown) -> String {
-        let crate::account::Scope { namespace, service_account, .. } = &self.account.scope;
-        format!(
-            "the {what} of `{namespace}/{service_account}` could not be looked up: {}; {}",
-            crate::account::Escaped(&unknown.reason),
-            unknown.remedy
-        )
+    fn config_map(&self) -> String {
+        match &self.settings.mapping_config_map {
+            Some(place) => format!("config map `{}/{}`", place.namespace, place.name),
+            None => "config map".to_owned(),
+        }
     }
 
-    fn unknown(&mut self, what: &str, unknown: &Unknown) -> Result<Resolved<'a>, Refusal> {
-        let text = self.unknown_text(what, unknown);
+    /// What to do comes before what others said, which may be long.
+    pub(crate) fn unknown_text(&self, missing: &Missing, unknown: &Unknown) -> String {
+        let crate::account::Scope { namespace, service_account, .. } = &self.account.scope;
+        let what = match missing {
+            Missing::ServiceAccount => format!("service account `{namespace}/{service_account}`"),
+            Missing::ConfigMap => self.config_map(),
+        };
+        let mut text = format!("{what} could not be read, {}", unknown.remedy);
+        if !unknown.reason.is_empty() {
+            text.push_str(": ");
+            text.push_str(&crate::account::Escaped(&unknown.reason).to_string());
+        }
+        text
+    }
+
+    fn unknown(&mut self, missing: &Missing, unknown: &Unknown) -> Result<Resolved<'a>, Refusal> {
+        let text = self.unknown_text(missing, unknown);
         match self.settings.on_lookup_error {
             OnError::Reject => Err(Refusal { code: 500, reason: RefusalReason::LookupUnknown, message: text }),
             OnError::Admit => {
-                self.account.warn(Reason::LookupUnknown, text + "; admitted without an identity");
+                self.account.warn(Reason::LookupUnknown, "no identity is added: ".to_owned() + &text);
                 Ok(Resolved::Unknown)
             }
         }
@@ -301,56 +324,54 @@ impl<'a> Resolver<'_, 'a> {
             (Some(entry), Method::WebIdentity(roles)) => {
                 let supplied = |role: &&Role<'a>| matches!(role.source, Source::Mapping(_) | Source::ConfigMap(_));
                 let role = roles.general.as_ref().into_iter().chain(roles.containers.iter().map(|(_, role)| role));
-                let source = role.into_iter().find(supplied).map_or(Source::Settings, |role| role.source.clone());
+                let source = role.into_iter().find(supplied).map_or(Source::Settings, |role| role.source);
                 (Some(entry), source)
             }
             _ => (None, Source::Settings),
         };
 
         let mut pick = Pick::new(self.account, Field::TokenExpiration);
-        pick.annotation(Source::Pod, pod.token_expiration.as_ref(), parse_expiration);
-        pick.annotation(Source::ServiceAccount, service_account.token_expiration.as_ref(), parse_expiration);
-        pick.given(source.clone(), entry.and_then(|entry| entry.token_expiration));
+        pick.annotation(Source::Pod, pod.token_expiration, parse_expiration);
+        pick.annotation(Source::ServiceAccount, service_account.token_expiration, parse_expiration);
+        pick.given(source, entry.and_then(|entry| entry.token_expiration));
         pick.given(Source::Settings, settings.token_expiration);
         let token_expiration = pick.value;
 
         let mut pick = Pick::new(self.account, Field::Region);
-        pick.annotation(Source::Pod, pod.region.as_ref(), parse_region);
-        pick.annotation(Source::ServiceAccount, service_account.region.as_ref(), parse_region);
-        pick.given(source.clone(), entry.and_then(|entry| entry.region.clone()));
-        pick.given(Source::Settings, settings.aws_default_region.clone());
+        pick.annotation(Source::Pod, pod.region, parse_region);
+        pick.annotation(Source::ServiceAccount, service_account.region, parse_region);
+        pick.given(source, entry.and_then(|entry| entry.region));
+        pick.given(Source::Settings, settings.aws_default_region);
         let region = match pick.value {
             Some(Region::Named(name)) => Some(name),
             Some(Region::None) | None => None,
         };
 
         let audience = match &method {
-            Method::ContainerCredentials(credentials) => Cow::Borrowed(&*credentials.audience),
+            Method::ContainerCredentials(credentials) => credentials.audience,
             Method::WebIdentity(_) => {
                 let mut pick = Pick::new(self.account, Field::Audience);
-                pick.annotation(Source::ServiceAccount, service_account.audience.as_ref(), |text| {
-                    let audience = trim(text.clone());
-                    if audience.is_empty() {
-                        Parsed::Bad("is empty: expected an audience")
-                    } else if !crate::values::is_audience(&audience) {
-                        Parsed::Bad("is not an audience: expected printable ASCII without blanks")
-                    } else if settings.allows_audience(&audience) {
+                pick.annotation(Source::ServiceAccount, service_account.audience, |text| {
+                    let audience = text.trim();
+                    if !is_audience(audience) {
+                        Parsed::Bad(AUDIENCE)
+                    } else if settings.allows_audience(audience) {
                         Parsed::Good(audience)
                     } else {
-                        Parsed::Bad("is not one of `allowedAudiences`")
+                        Parsed::Bad("one of `allowedAudiences`")
                     }
                 });
-                pick.given(source.clone(), entry.and_then(|entry| entry.audience.clone()));
-                pick.given(Source::Settings, Some(Cow::Borrowed(&*settings.token_audience)));
+                pick.given(source, entry.and_then(|entry| entry.audience));
+                pick.given(Source::Settings, Some(settings.token_audience));
                 pick.value.unwrap_or_default()
             }
         };
 
         let mut pick = Pick::new(self.account, Field::StsRegionalEndpoints);
-        pick.annotation(Source::ServiceAccount, service_account.sts_regional_endpoints.as_ref(), |text| {
-            parse_bool(text).map_or(Parsed::Bad("is no truth value: expected `true` or `false`"), Parsed::Good)
+        pick.annotation(Source::ServiceAccount, service_account.sts_regional_endpoints, |text| {
+            parse_bool(text).map_or(Parsed::Bad("`true` or `false`"), Parsed::Good)
         });
-        pick.given(source.clone(), entry.and_then(|entry| entry.sts_regional_endpoints));
+        pick.given(source, entry.and_then(|entry| entry.sts_regional_endpoints));
         pick.given(Source::Settings, Some(settings.sts_regional_endpoints));
         let sts_regional_endpoints = pick.value.unwrap_or_default();
 
@@ -358,21 +379,20 @@ impl<'a> Resolver<'_, 'a> {
             Method::ContainerCredentials(_) => None,
             Method::WebIdentity(_) => {
                 let mut pick = Pick::new(self.account, Field::StsEndpointUrl);
-                pick.given(source, entry.and_then(|entry| entry.sts_endpoint_url.clone()));
-                let url = settings.sts_endpoint_url.as_deref().map(Cow::Borrowed);
-                pick.given(Source::Settings, url);
+                pick.given(source, entry.and_then(|entry| entry.sts_endpoint_url));
+                pick.given(Source::Settings, settings.sts_endpoint_url);
                 pick.value
             }
         };
 
         for (field, source, list) in [
-            (Field::SkipContainers, Source::Pod, &pod.skip),
-            (Field::SkipContainers, Source::ServiceAccount, &service_account.skip),
-            (Field::IncludeContainers, Source::Pod, &pod.include),
-            (Field::IncludeContainers, Source::ServiceAccount, &service_account.include),
+            (Field::SkipContainers, Source::Pod, pod.skip),
+            (Field::SkipContainers, Source::ServiceAccount, service_account.skip),
+            (Field::IncludeContainers, Source::Pod, pod.include),
+            (Field::IncludeContainers, Source::ServiceAccount, service_account.include),
         ] {
             if let Some(list) = list {
-                self.account.look(field, source, Said::Value(Shown::Text(list.clone())));
+                self.account.look(field, source, Said::Value(Shown::Text(list)));
             }
         }
         let selection = Selection::new(pod, service_account);
@@ -390,8 +410,8 @@ impl<'a> Resolver<'_, 'a> {
     /// Whether a role may be given: well-formed, or given all the same; and allowed in the namespace.
     pub(crate) fn check_role(&mut self, role: &Role<'a>) -> Result<(), Refusal> {
         let place = |account: &Account<'a>| account.place(Field::Role, &role.source);
-        let shown = crate::account::Escaped(&role.arn);
-        if let Err(error) = arn::check_role_arn(&role.arn) {
+        let shown = crate::account::Escaped(role.arn);
+        if let Err(error) = arn::check_role_arn(role.arn) {
             let text = format!("{}: `{shown}` {error}", place(self.account));
             match self.settings.on_invalid_identity {
                 OnError::Admit => self.account.warn(Reason::InvalidRole, text),
@@ -401,7 +421,7 @@ impl<'a> Resolver<'_, 'a> {
             }
         }
         let Some(allowed) = &self.settings.allowed_roles else { return Ok(()) };
-        if allowed.allow(self.pair.namespace, &role.arn).map_err(|problems| Refusal::settings(&problems))? {
+        if allowed.allow(self.pair.namespace, role.arn, self.arena).map_err(|problems| Refusal::settings(&problems))? {
             return Ok(());
         }
         let message = format!(
@@ -413,8 +433,11 @@ impl<'a> Resolver<'_, 'a> {
     }
 }
 
-static MALFORMED: Unknown =
-    Unknown { reason: String::new(), remedy: "its document must be a JSON object of entries" };
+/// What could not be looked up.
+pub(crate) enum Missing {
+    ServiceAccount,
+    ConfigMap,
+}
 
 enum Parsed<T> {
     Good(T),
@@ -422,19 +445,16 @@ enum Parsed<T> {
     Bad(&'static str),
 }
 
-fn parse_expiration<'a>(text: &Cow<'a, str>) -> Parsed<TokenExpiration> {
+fn parse_expiration(text: &str) -> Parsed<TokenExpiration> {
     match TokenExpiration::clamped(text) {
         Some(found) if found.clamped => Parsed::Clamped(found.value, found.value.seconds()),
         Some(found) => Parsed::Good(found.value),
-        None => Parsed::Bad("is not a whole number of seconds"),
+        None => Parsed::Bad("a whole number of seconds"),
     }
 }
 
-fn parse_region<'a>(text: &Cow<'a, str>) -> Parsed<Region<'a>> {
-    Region::parse(text.clone()).map_or(
-        Parsed::Bad("is not a region: expected at most 32 of `a-z`, `0-9` and `-`, or `none`"),
-        Parsed::Good,
-    )
+fn parse_region(text: &str) -> Parsed<Region<'_>> {
+    Region::parse(text).map_or(Parsed::Bad(Region::EXPECTED), Parsed::Good)
 }
 
 /// Takes the first good value, and notes what every source said up to it.
@@ -444,7 +464,7 @@ struct Pick<'p, 'a, T> {
     value: Option<T>,
 }
 
-impl<'p, 'a, T: Clone + Show<'a>> Pick<'p, 'a, T> {
+impl<'p, 'a, T: Copy + Show<'a>> Pick<'p, 'a, T> {
     fn new(account: &'p mut Account<'a>, field: Field) -> Self {
         Self { account, field, value: None }
     }
@@ -452,8 +472,8 @@ impl<'p, 'a, T: Clone + Show<'a>> Pick<'p, 'a, T> {
     fn annotation(
         &mut self,
         source: Source<'a>,
-        text: Option<&Cow<'a, str>>,
-        parse: impl FnOnce(&Cow<'a, str>) -> Parsed<T>,
+        text: Option<&'a str>,
+        parse: impl FnOnce(&'a str) -> Parsed<T>,
     ) {
         if self.value.is_some() {
             return;
@@ -462,13 +482,13 @@ impl<'p, 'a, T: Clone + Show<'a>> Pick<'p, 'a, T> {
             None => Said::Nothing,
             Some((text, Parsed::Good(value))) => {
                 self.value = Some(value);
-                Said::Value(Shown::Text(text.clone()))
+                Said::Value(Shown::Text(text))
             }
             Some((text, Parsed::Clamped(value, used))) => {
                 self.value = Some(value);
-                Said::Clamped { text: text.clone(), used }
+                Said::Clamped { text, used }
             }
-            Some((text, Parsed::Bad(why))) => Said::Bad { text: text.clone(), why },
+            Some((text, Parsed::Bad(expected))) => Said::Bad { text, expected },
         };
         self.account.look(self.field, source, said);
     }
@@ -487,9 +507,9 @@ trait Show<'a> {
     fn show(&self) -> Shown<'a>;
 }
 
-impl<'a> Show<'a> for Cow<'a, str> {
+impl<'a> Show<'a> for &'a str {
     fn show(&self) -> Shown<'a> {
-        Shown::Text(self.clone())
+        Shown::Text(self)
     }
 }
 
@@ -508,8 +528,8 @@ impl<'a> Show<'a> for TokenExpiration {
 impl<'a> Show<'a> for Region<'a> {
     fn show(&self) -> Shown<'a> {
         match self {
-            Region::None => Shown::Text("none".into()),
-            Region::Named(name) => Shown::Text(name.clone()),
+            Region::None => Shown::Text("none"),
+            Region::Named(name) => Shown::Text(name),
         }
     }
 }

@@ -3,9 +3,7 @@
 //! Everything that is skipped is checked all the same, so that what is handed on is JSON. Nothing recurses,
 //! and no input costs more than linear time.
 
-use std::borrow::Cow;
-
-use crate::error::{Fault, Inside, ReadError};
+use crate::error::{Fault, ReadError, Segment};
 
 mod text;
 pub use text::write_string;
@@ -40,19 +38,35 @@ impl Kind {
     }
 }
 
+/// Texts that are not in a document as they are: with their escapes resolved, filled in, put together.
+#[derive(Debug, Default)]
+pub struct Arena(bumpalo::Bump);
+
+impl Arena {
+    /// Keeps a copy of a text.
+    pub(crate) fn keep(&self, text: &str) -> &str {
+        self.0.alloc_str(text)
+    }
+}
+
 /// A reading position in a JSON text.
-#[derive(Clone, Debug)]
+///
+/// The first error stays: from then on there is nothing more to read, and whoever started reading asks
+/// [`Scanner::result`] in the end. So the code that reads an object is about the object.
+#[derive(Debug)]
 pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    arena: &'a Arena,
+    path: Vec<Segment>,
+    error: Option<ReadError>,
 }
 
 impl<'a> Scanner<'a> {
     /// At the start of a text.
-    #[must_use]
-    pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, at: 0, depth: 0 }
+    pub(crate) fn new(text: &'a str, arena: &'a Arena) -> Self {
+        Self { text, at: 0, depth: 0, arena, path: Vec::new(), error: None }
     }
 
     /// The byte at which reading goes on.
@@ -60,26 +74,34 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
-    /// Checks that nothing but blanks follows.
-    ///
-    /// # Errors
-    ///
-    /// When something follows.
-    pub(crate) fn finish(mut self) -> Result<(), ReadError> {
-        if self.peek().is_some() { Err(self.syntax("the end of the document")) } else { Ok(()) }
+    /// What was read, unless there was an error, or something follows it.
+    pub(crate) fn result<T>(mut self, read: T) -> Result<T, ReadError> {
+        if self.error.is_none() && self.peek().is_some() {
+            self.syntax("the end of the document");
+        }
+        self.error.map_or(Ok(read), Err)
+    }
+
+    /// Ends reading.
+    #[cold]
+    pub(crate) fn fail(&mut self, fault: Fault) {
+        if self.error.is_none() {
+            self.error = Some(ReadError { fault, at: self.at, path: core::mem::take(&mut self.path) });
+        }
+        // Nothing more to read, whatever the caller expects.
+        self.at = self.text.len();
     }
 
     #[cold]
-    fn syntax(&self, expected: &'static str) -> ReadError {
-        ReadError::new(Fault::Syntax { expected }, self.at)
+    fn syntax(&mut self, expected: &'static str) {
+        self.fail(Fault::Syntax { expected });
     }
 
     /// A value of another type than expected stands here.
     #[cold]
-    pub(crate) fn unexpected(&mut self, expected: &'static str) -> ReadError {
-        match self.kind() {
-            Ok(kind) => ReadError::new(Fault::Type { expected, found: kind.name() }, self.at),
-            Err(error) => error,
+    pub(crate) fn unexpected(&mut self, expected: &'static str) {
+        if let Some(kind) = self.kind() {
+            self.fail(Fault::Type { expected, found: kind.name() });
         }
     }
 
@@ -107,25 +129,29 @@ impl<'a> Scanner<'a> {
     }
 
     /// What kind of value comes next.
-    pub(crate) fn kind(&mut self) -> Result<Kind, ReadError> {
-        Ok(match self.peek() {
+    pub(crate) fn kind(&mut self) -> Option<Kind> {
+        Some(match self.peek() {
             Some(b'{') => Kind::Object,
             Some(b'[') => Kind::Array,
             Some(b'"') => Kind::String,
             Some(b'-' | b'0'..=b'9') => Kind::Number,
             Some(b't' | b'f') => Kind::Bool,
             Some(b'n') => Kind::Null,
-            _ => return Err(self.syntax("a value")),
+            _ => {
+                self.syntax("a value");
+                return None;
+            }
         })
     }
 
-    fn descend(&mut self) -> Result<(), ReadError> {
+    fn descend(&mut self) -> bool {
         if self.depth >= MAX_DEPTH {
-            return Err(ReadError::new(Fault::TooDeep, self.at));
+            self.fail(Fault::TooDeep);
+            return false;
         }
         self.at += 1;
         self.depth += 1;
-        Ok(())
+        true
     }
 
     fn ascend(&mut self) {
@@ -134,205 +160,245 @@ impl<'a> Scanner<'a> {
     }
 
     /// Takes `null`, if that is what comes next.
-    pub(crate) fn null(&mut self) -> Result<bool, ReadError> {
-        if self.peek() != Some(b'n') {
-            return Ok(false);
-        }
-        self.literal("null")?;
-        Ok(true)
+    pub(crate) fn null(&mut self) -> bool {
+        self.peek() == Some(b'n') && self.literal("null")
     }
 
-    fn literal(&mut self, literal: &'static str) -> Result<(), ReadError> {
-        if self.text.as_bytes().get(self.at..).is_some_and(|rest| rest.starts_with(literal.as_bytes())) {
+    fn literal(&mut self, literal: &'static str) -> bool {
+        let found = self.rest().starts_with(literal.as_bytes());
+        if found {
             self.at += literal.len();
-            Ok(())
         } else {
-            Err(self.syntax("a value"))
+            self.syntax("a value");
         }
+        found
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
 
     /// A string, with its escapes resolved.
-    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, ReadError> {
+    pub(crate) fn string(&mut self) -> &'a str {
         if self.peek() != Some(b'"') {
-            return Err(self.unexpected("a string"));
+            self.unexpected("a string");
+            return "";
         }
         let start = self.at + 1;
-        let escaped = self.skip_string()?;
+        let Some(escaped) = self.skip_string() else { return "" };
         let raw = self.text.get(start..self.at - 1).unwrap_or_default();
-        if escaped {
-            text::unescape(raw)
-                .map(Cow::Owned)
-                .ok_or_else(|| ReadError::new(Fault::Syntax { expected: "paired surrogates" }, start))
-        } else {
-            Ok(Cow::Borrowed(raw))
+        if !escaped {
+            return raw;
         }
-    }
-
-    /// A string that may be `null`, which counts as absent.
-    pub(crate) fn optional_string(&mut self) -> Result<Option<Cow<'a, str>>, ReadError> {
-        if self.null()? { Ok(None) } else { self.string().map(Some) }
-    }
-
-    /// Skips a string from its opening quote; says whether it holds escapes.
-    fn skip_string(&mut self) -> Result<bool, ReadError> {
-        self.at += 1;
-        let mut escaped = false;
-        loop {
-            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-            self.at += text::plain_length(rest);
-            match self.byte() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(escaped);
-                }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.at += match self.text.as_bytes().get(self.at + 1) {
-                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
-                        Some(b'u')
-                            if self
-                                .text
-                                .as_bytes()
-                                .get(self.at + 2..self.at + 6)
-                                .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) =>
-                        {
-                            6
-                        }
-                        _ => return Err(self.syntax("an escape sequence")),
-                    };
-                }
-                Some(_) => return Err(self.syntax("no control character in a string")),
-                None => return Err(self.syntax("the closing quote of a string")),
+        match text::unescape(raw) {
+            Some(text) => self.arena.keep(&text),
+            None => {
+                self.syntax("paired surrogates");
+                ""
             }
         }
     }
 
-    fn digits(&mut self) -> Result<(), ReadError> {
+    /// A string that may be `null`, which counts as absent.
+    pub(crate) fn optional_string(&mut self) -> Option<&'a str> {
+        if self.null() { None } else { Some(self.string()) }
+    }
+
+    /// Skips a string from its opening quote; says whether it holds escapes. `None` after an error.
+    fn skip_string(&mut self) -> Option<bool> {
+        self.at += 1;
+        let mut escaped = false;
+        loop {
+            let rest = self.rest();
+            let plain = text::plain_length(rest);
+            self.at += plain;
+            match rest.get(plain..).unwrap_or_default() {
+                [b'"', ..] => {
+                    self.at += 1;
+                    return Some(escaped);
+                }
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => {
+                    escaped = true;
+                    self.at += 2;
+                }
+                [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].into_iter().all(u8::is_ascii_hexdigit) => {
+                    escaped = true;
+                    self.at += 6;
+                }
+                [b'\\', ..] => {
+                    self.syntax("an escape sequence");
+                    return None;
+                }
+                [_, ..] => {
+                    self.syntax("no control character in a string");
+                    return None;
+                }
+                [] => {
+                    self.syntax("the closing quote of a string");
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Skips digits; whether there were any.
+    fn digits(&mut self) -> bool {
         let start = self.at;
         while matches!(self.byte(), Some(b'0'..=b'9')) {
             self.at += 1;
         }
-        if self.at == start { Err(self.syntax("a digit")) } else { Ok(()) }
+        let any = self.at > start;
+        if !any {
+            self.syntax("a digit");
+        }
+        any
     }
 
-    fn skip_number(&mut self) -> Result<(), ReadError> {
+    fn skip_number(&mut self) -> bool {
         self.at += usize::from(self.byte() == Some(b'-'));
         if self.byte() == Some(b'0') {
             self.at += 1;
-        } else {
-            self.digits()?;
+        } else if !self.digits() {
+            return false;
         }
         if self.byte() == Some(b'.') {
             self.at += 1;
-            self.digits()?;
+            if !self.digits() {
+                return false;
+            }
         }
         if matches!(self.byte(), Some(b'e' | b'E')) {
             self.at += 1;
             self.at += usize::from(matches!(self.byte(), Some(b'+' | b'-')));
-            self.digits()?;
+            return self.digits();
         }
-        Ok(())
+        true
     }
 
-    fn skip_key(&mut self) -> Result<(), ReadError> {
+    /// Skips a key and its colon.
+    fn skip_key(&mut self) -> bool {
         if self.peek() != Some(b'"') {
-            return Err(self.syntax("a key"));
+            self.syntax("a key");
+            return false;
         }
-        self.skip_string()?;
-        if self.eat(b':') { Ok(()) } else { Err(self.syntax("`:`")) }
+        self.skip_string().is_some() && self.colon()
+    }
+
+    fn colon(&mut self) -> bool {
+        let found = self.eat(b':');
+        if !found {
+            self.syntax("`:`");
+        }
+        found
     }
 
     /// Skips a value, checking it, and gives its text.
-    ///
-    /// # Errors
-    ///
-    /// When it is not JSON, or nested too deep.
-    pub(crate) fn skip(&mut self) -> Result<&'a str, ReadError> {
+    pub(crate) fn skip(&mut self) -> &'a str {
         self.peek();
         let start = self.at;
+        if self.skip_checked() { self.text.get(start..self.at).unwrap_or_default() } else { "null" }
+    }
+
+    /// Whether the value is well-formed.
+    fn skip_checked(&mut self) -> bool {
         let outside = self.depth;
         // One bit for each open level, the innermost lowest: 1 is an object.
         let mut objects = 0_u64;
         'value: loop {
-            match self.peek() {
+            let valid = match self.peek() {
                 Some(b'{') => {
-                    self.descend()?;
                     objects = objects << 1 | 1;
-                    if self.peek() != Some(b'}') {
-                        self.skip_key()?;
-                        continue 'value;
+                    if self.descend() && self.peek() != Some(b'}') {
+                        if self.skip_key() {
+                            continue 'value;
+                        }
+                        return false;
                     }
+                    true
                 }
                 Some(b'[') => {
-                    self.descend()?;
                     objects <<= 1;
-                    if self.peek() != Some(b']') {
+                    if self.descend() && self.peek() != Some(b']') {
                         continue 'value;
                     }
+                    true
                 }
-                Some(b'"') => {
-                    self.skip_string()?;
+                Some(b'"') => self.skip_string().is_some(),
+                Some(b'-' | b'0'..=b'9') => self.skip_number(),
+                Some(b't') => self.literal("true"),
+                Some(b'f') => self.literal("false"),
+                Some(b'n') => self.literal("null"),
+                _ => {
+                    self.syntax("a value");
+                    false
                 }
-                Some(b'-' | b'0'..=b'9') => self.skip_number()?,
-                Some(b't') => self.literal("true")?,
-                Some(b'f') => self.literal("false")?,
-                Some(b'n') => self.literal("null")?,
-                _ => return Err(self.syntax("a value")),
+            };
+            if !valid {
+                return false;
             }
             while self.depth > outside {
                 let object = objects & 1 == 1;
                 match self.peek() {
                     Some(b',') => {
                         self.at += 1;
-                        if object {
-                            self.skip_key()?;
+                        if object && !self.skip_key() {
+                            return false;
                         }
                         continue 'value;
                     }
                     Some(b'}') if object => {}
                     Some(b']') if !object => {}
-                    _ => return Err(self.syntax(if object { "`,` or `}`" } else { "`,` or `]`" })),
+                    _ => {
+                        self.syntax(if object { "`,` or `}`" } else { "`,` or `]`" });
+                        return false;
+                    }
                 }
                 self.ascend();
                 objects >>= 1;
             }
-            return Ok(self.text.get(start..self.at).unwrap_or_default());
+            return self.error.is_none();
         }
     }
 
     /// Skips a value that is a document of its own: its depth is counted from its own root.
-    pub(crate) fn skip_document(&mut self) -> Result<&'a str, ReadError> {
+    pub(crate) fn skip_document(&mut self) -> &'a str {
         let depth = core::mem::take(&mut self.depth);
-        let text = self.skip()?;
+        let text = self.skip();
         self.depth = depth;
-        Ok(text)
+        text
     }
 
     /// Enters an object of which the named members are read; `None` for `null`.
-    pub(crate) fn object(
-        &mut self,
-        known: &'static [&'static str],
-    ) -> Result<Option<Members>, ReadError> {
-        match self.peek() {
-            Some(b'{') => {
-                self.descend()?;
-                Ok(Some(Members { known, seen: 0, empty: true }))
-            }
-            _ if self.null()? => Ok(None),
-            _ => Err(self.unexpected("an object")),
-        }
+    pub(crate) fn object(&mut self, known: &'static [&'static str]) -> Option<Members> {
+        if self.enter(b'{', "an object") { Some(Members { known, seen: 0, empty: true }) } else { None }
     }
 
     /// Enters an array; `None` for `null`.
-    pub(crate) fn array(&mut self) -> Result<Option<Elements>, ReadError> {
-        match self.peek() {
-            Some(b'[') => {
-                self.descend()?;
-                Ok(Some(Elements { count: 0 }))
-            }
-            _ if self.null()? => Ok(None),
-            _ => Err(self.unexpected("an array")),
+    pub(crate) fn array(&mut self) -> Option<Elements> {
+        if self.enter(b'[', "an array") { Some(Elements { count: 0 }) } else { None }
+    }
+
+    fn enter(&mut self, bracket: u8, expected: &'static str) -> bool {
+        if self.peek() == Some(bracket) {
+            self.path.push(Segment::Other);
+            return self.descend();
         }
+        if !self.null() {
+            self.unexpected(expected);
+        }
+        false
+    }
+
+    /// What is read now, for errors.
+    fn at_segment(&mut self, segment: Segment) {
+        if let Some(last) = self.path.last_mut() {
+            *last = segment;
+        }
+    }
+
+    fn leave(&mut self) {
+        self.path.pop();
+        self.ascend();
     }
 }
 
@@ -347,45 +413,54 @@ pub(crate) struct Members {
 impl Members {
     /// The name of the next member, whatever it is; its value comes next. `None` after the last one: the
     /// closing brace is the byte before the scanner's position.
-    pub(crate) fn next_any<'a>(&mut self, s: &mut Scanner<'a>) -> Result<Option<Cow<'a, str>>, ReadError> {
-        Ok(self.next_any_at(s)?.map(|(key, _)| key))
+    pub(crate) fn next_any<'a>(&mut self, s: &mut Scanner<'a>) -> Option<&'a str> {
+        Some(self.next_any_at(s)?.0)
     }
 
     /// As [`Self::next_any`], with the byte at which the name begins.
-    pub(crate) fn next_any_at<'a>(
-        &mut self,
-        s: &mut Scanner<'a>,
-    ) -> Result<Option<(Cow<'a, str>, usize)>, ReadError> {
-        if s.peek() == Some(b'}') {
-            s.ascend();
-            return Ok(None);
-        }
-        if !self.empty && !s.eat(b',') {
-            return Err(s.syntax("`,` or `}`"));
+    pub(crate) fn next_any_at<'a>(&mut self, s: &mut Scanner<'a>) -> Option<(&'a str, usize)> {
+        match s.peek() {
+            Some(b'}') => {
+                s.leave();
+                return None;
+            }
+            Some(b',') if !self.empty => {
+                s.at += 1;
+                s.peek();
+            }
+            _ if !self.empty => {
+                s.syntax("`,` or `}`");
+                return None;
+            }
+            _ => {}
         }
         self.empty = false;
-        if s.peek() != Some(b'"') {
-            return Err(s.syntax("a key"));
+        if s.byte() != Some(b'"') {
+            s.syntax("a key");
+            return None;
         }
+        s.at_segment(Segment::Other);
         let start = s.at;
-        let key = s.string()?;
-        if s.eat(b':') { Ok(Some((key, start))) } else { Err(s.syntax("`:`")) }
+        let key = s.string();
+        s.colon().then_some((key, start))
     }
 
     /// The next member that was asked for; the others are skipped.
-    pub(crate) fn next(&mut self, s: &mut Scanner<'_>) -> Result<Option<&'static str>, ReadError> {
-        while let Some(key) = self.next_any(s)? {
+    pub(crate) fn next(&mut self, s: &mut Scanner<'_>) -> Option<&'static str> {
+        while let Some(key) = self.next_any(s) {
             let Some((i, name)) = self.known.iter().enumerate().find(|(_, name)| **name == key) else {
-                s.skip()?;
+                s.skip();
                 continue;
             };
+            s.at_segment(Segment::Member(name));
             if self.seen & 1 << i != 0 {
-                return Err(ReadError::new(Fault::Duplicate, s.at)).inside(name);
+                s.fail(Fault::Duplicate);
+                return None;
             }
             self.seen |= 1 << i;
-            return Ok(Some(name));
+            return Some(name);
         }
-        Ok(None)
+        None
     }
 
     /// No member so far.
@@ -402,16 +477,22 @@ pub(crate) struct Elements {
 impl Elements {
     /// Whether another element comes next. When not, the closing bracket is the byte before the scanner's
     /// position.
-    pub(crate) fn next(&mut self, s: &mut Scanner<'_>) -> Result<bool, ReadError> {
-        if s.peek() == Some(b']') {
-            s.ascend();
-            return Ok(false);
+    pub(crate) fn next(&mut self, s: &mut Scanner<'_>) -> bool {
+        match s.peek() {
+            Some(b']') => {
+                s.leave();
+                return false;
+            }
+            Some(b',') if self.count > 0 => s.at += 1,
+            Some(_) if self.count == 0 => {}
+            _ => {
+                s.syntax("`,` or `]`");
+                return false;
+            }
         }
-        if self.count > 0 && !s.eat(b',') {
-            return Err(s.syntax("`,` or `]`"));
-        }
+        s.at_segment(Segment::Index(self.count));
         self.count += 1;
-        Ok(true)
+        true
     }
 
     /// The number of elements so far.
@@ -421,11 +502,11 @@ impl Elements {
 }
 
 /// A value that was read as a whole. Composite ones stay text.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Value<'a> {
     Object(&'a str),
     Array(&'a str),
-    String(Cow<'a, str>),
+    String(&'a str),
     /// As it is written.
     Number(&'a str),
     Bool(bool),
@@ -434,18 +515,18 @@ pub(crate) enum Value<'a> {
 
 impl<'a> Value<'a> {
     /// Takes the next value.
-    pub(crate) fn read(s: &mut Scanner<'a>) -> Result<Self, ReadError> {
-        Ok(match s.kind()? {
-            Kind::String => Self::String(s.string()?),
-            Kind::Object => Self::Object(s.skip()?),
-            Kind::Array => Self::Array(s.skip()?),
-            Kind::Number => Self::Number(s.skip()?),
-            Kind::Bool => Self::Bool(s.skip()? == "true"),
-            Kind::Null => {
-                s.skip()?;
+    pub(crate) fn read(s: &mut Scanner<'a>) -> Self {
+        match s.kind() {
+            Some(Kind::String) => Self::String(s.string()),
+            Some(Kind::Object) => Self::Object(s.skip()),
+            Some(Kind::Array) => Self::Array(s.skip()),
+            Some(Kind::Number) => Self::Number(s.skip()),
+            Some(Kind::Bool) => Self::Bool(s.skip() == "true"),
+            Some(Kind::Null) | None => {
+                s.skip();
                 Self::Null
             }
-        })
+        }
     }
 
     pub(crate) fn kind(&self) -> Kind {

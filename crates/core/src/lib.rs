@@ -33,7 +33,7 @@ pub use admission::{Admission, Decision, Outcome, Refusal, RefusalReason, Unchan
 pub use error::{Fault, ReadError, Segment};
 pub use facts::{ConfigMap, Facts, Found, Lookup, ServiceAccount, Unknown};
 pub use identity::{Identity, Method, Role, Roles, Selection};
-pub use json::{MAX_DEPTH, write_string};
+pub use json::{Arena, MAX_DEPTH, write_string};
 pub use plan::{Addition, AnnotationChange, EnvValue, EnvVar, List, Plan, PodPlan, ServiceAccountPlan, Volume};
 pub use review::{Request, Review, Subject};
 pub use settings::{

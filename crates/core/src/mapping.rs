@@ -3,16 +3,14 @@
 //! The document stays text. A look-up passes over it once, compares keys as they stand, and reads only the
 //! entries that match.
 
-use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use core::fmt;
 
 use crate::error::{Fault, ReadError};
 use crate::glob::{Glob, GlobError};
-use crate::json::{Scanner, Value};
-use crate::names;
-use crate::settings::{Place, Problems, Settings, repeated};
+use crate::json::{Arena, Scanner, Value};
+use crate::settings::{Place, Problems, Settings, each_member, report_repeated};
 
 mod entry;
 mod template;
@@ -73,10 +71,10 @@ impl<'k> Key<'k> {
             namespace: Glob::parse(namespace).map_err(KeyError::Glob)?,
             service_account: Glob::parse(service_account).map_err(KeyError::Glob)?,
         };
-        if !plausible(key.namespace, namespace, names::is_dns_label, b"-") {
+        if !key.namespace.is_namespace() {
             return Err(KeyError::Namespace);
         }
-        if !plausible(key.service_account, service_account, names::is_dns_subdomain, b"-.") {
+        if !key.service_account.is_service_account() {
             return Err(KeyError::ServiceAccount);
         }
         Ok(key)
@@ -98,16 +96,6 @@ impl<'k> Key<'k> {
     }
 }
 
-fn plausible(glob: Glob<'_>, text: &str, is_name: fn(&str) -> bool, punctuation: &[u8]) -> bool {
-    if glob.is_exact() {
-        is_name(text)
-    } else {
-        text.bytes().all(|b| {
-            matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'*' | b'?') || punctuation.contains(&b)
-        })
-    }
-}
-
 /// Who an entry is looked up for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Pair<'p> {
@@ -120,19 +108,20 @@ pub(crate) struct Pair<'p> {
 /// # Errors
 ///
 /// When an entry that matches is malformed.
-pub(crate) fn find_in_settings<'a>(settings: &Settings<'a>, pair: Pair<'_>) -> Result<Option<Entry<'a>>, Problems> {
+pub(crate) fn find_in_settings<'a>(
+    settings: &Settings<'a>,
+    pair: Pair<'_>,
+    arena: &'a Arena,
+) -> Result<Option<Entry<'a>>, Problems> {
     let Some(document) = settings.mapping else { return Ok(None) };
     let mapping = Place::Root.member("mapping");
     let mut problems = Problems::default();
-    let found = best(document, pair, &mut |key, value| {
-        let place = mapping.member(&key);
-        match value {
-            Ok(value) => Entry::read_settings(key.clone(), value, settings, pair, &place, &mut problems),
-            Err(error) => {
-                problems.add(&place, error.to_string());
-                None
-            }
+    let found = best(document, pair, arena, &mut |key, value| match value {
+        Ok(value) => {
+            Entry::read_settings(key, value, settings, pair, &mapping.member(key), &mut problems, arena)
         }
+        // It matches nothing. Whoever validates the settings says so.
+        Err(_) => None,
     });
     match found {
         Ok(found) if problems.is_empty() => Ok(found),
@@ -155,53 +144,56 @@ pub(crate) fn find_in_config_map<'a>(
     settings: &Settings<'a>,
     pair: Pair<'_>,
     notices: &mut Notices,
+    arena: &'a Arena,
 ) -> Result<Option<Entry<'a>>, ReadError> {
-    let mut s = Scanner::new(document);
     // An empty document is an empty mapping: that is how a config map starts its life.
     if document.trim().is_empty() {
         return Ok(None);
     }
-    let object = s.skip()?;
-    s.finish()?;
-    best(object, pair, &mut |key, value| match value {
-        Ok(value) => Entry::read_config_map(key, value, settings, pair, notices),
+    best(document, pair, arena, &mut |key, value| match value {
+        Ok(value) => Entry::read_config_map(key, value, settings, pair, notices, arena),
         Err(error) => {
-            notices.left_out(&key, &error.to_string());
+            notices.left_out(key, &error.to_string());
             None
         }
     })
 }
 
 /// What is made of a key that matches, or that is malformed.
-type OnMatch<'f, 'a> = &'f mut dyn FnMut(Cow<'a, str>, Result<Value<'a>, KeyError>) -> Option<Entry<'a>>;
+type OnMatch<'f, 'a> = &'f mut dyn FnMut(&'a str, Result<Value<'a>, KeyError>) -> Option<Entry<'a>>;
 
-fn best<'a>(object: &'a str, pair: Pair<'_>, on_match: OnMatch<'_, 'a>) -> Result<Option<Entry<'a>>, ReadError> {
-    let mut s = Scanner::new(object);
+fn best<'a>(
+    object: &'a str,
+    pair: Pair<'_>,
+    arena: &'a Arena,
+    on_match: OnMatch<'_, 'a>,
+) -> Result<Option<Entry<'a>>, ReadError> {
+    let mut s = Scanner::new(object, arena);
     let mut count = 0_usize;
     let mut best: Option<Entry<'a>> = None;
-    let Some(mut members) = s.object(&[])? else { return Ok(None) };
-    while let Some(key) = members.next_any(&mut s)? {
+    let Some(mut members) = s.object(&[]) else { return s.result(None) };
+    while let Some(key) = members.next_any(&mut s) {
         count += 1;
         if count > MAX_ENTRIES {
-            let fault = Fault::TooMany { what: "entries", limit: MAX_ENTRIES };
-            return Err(ReadError::new(fault, s.position()));
+            s.fail(Fault::TooMany { what: "entries", limit: MAX_ENTRIES });
         }
-        if !may_match(&key, pair) {
-            s.skip()?;
+        if !may_match(key, pair) {
+            s.skip();
             continue;
         }
-        let value = Value::read(&mut s)?;
-        match Key::parse(&key) {
+        let value = Value::read(&mut s);
+        match Key::parse(key) {
             Ok(parsed) if parsed.matches(pair.namespace, pair.service_account) => {
                 let wins = match &best {
-                    Some(best) if *best.key == *key => {
-                        return Err(ReadError::new(Fault::Duplicate, s.position()));
+                    Some(best) if best.key == key => {
+                        s.fail(Fault::Duplicate);
+                        false
                     }
-                    Some(best) => Key::parse(&best.key).map_or(true, |best| parsed.rank() < best.rank()),
+                    Some(best) => Key::parse(best.key).map_or(true, |best| parsed.rank() < best.rank()),
                     None => true,
                 };
                 // Read even when it does not win, so that what is reported does not depend on the order.
-                let entry = on_match(key.clone(), Ok(value));
+                let entry = on_match(key, Ok(value));
                 if wins && entry.is_some() {
                     best = entry;
                 }
@@ -212,64 +204,58 @@ fn best<'a>(object: &'a str, pair: Pair<'_>, on_match: OnMatch<'_, 'a>) -> Resul
             }
         }
     }
-    Ok(best)
+    s.result(best)
 }
 
-/// Sorts out most keys without parsing them: those without wildcards that are not the pair itself.
+/// Sorts out most keys without parsing them: those without wildcards that are not about the pair. What begins
+/// like the pair's own key is parsed, so that somebody is told when it is malformed.
 fn may_match(key: &str, pair: Pair<'_>) -> bool {
     key.bytes().any(|b| matches!(b, b'*' | b'?'))
         || key
             .strip_prefix(pair.namespace)
             .and_then(|rest| rest.strip_prefix('/'))
-            .is_some_and(|rest| rest == pair.service_account)
+            .is_some_and(|rest| rest.starts_with(pair.service_account))
 }
 
 /// Reads every entry of the settings' mapping.
-pub(crate) fn check(document: &str, settings: &Settings<'_>, problems: &mut Problems) {
+pub(crate) fn check<'a>(document: &'a str, settings: &Settings<'a>, problems: &mut Problems, arena: &'a Arena) {
     let mapping = Place::Root.member("mapping");
-    let members = crate::settings::each_member(document, &mut |key, value| {
-        let place = mapping.member(&key);
-        match Key::parse(&key) {
+    let members = each_member(document, arena, &mut |key, value| {
+        let place = mapping.member(key);
+        match Key::parse(key) {
             Ok(parsed) => {
                 // A pair that the key matches, to fill templates with.
                 let pair = Pair {
                     namespace: if parsed.namespace.is_exact() { parsed.namespace.text() } else { "n" },
                     service_account: if parsed.service_account.is_exact() { parsed.service_account.text() } else { "s" },
                 };
-                Entry::read_settings(key.clone(), value, settings, pair, &place, problems);
+                Entry::read_settings(key, value, settings, pair, &place, problems, arena);
             }
             Err(error) => problems.add(&place, error.to_string()),
         }
     });
-    match members {
-        Ok(keys) => {
-            if keys.len() > MAX_ENTRIES {
-                problems.add(&mapping, format!("too many entries: expected at most {MAX_ENTRIES}"));
-            }
-            for key in repeated(keys) {
-                problems.add(&mapping.member(&key), "stands there twice, expected once".to_owned());
-            }
-        }
-        Err(error) => problems.add(&mapping, error.to_string()),
+    if members.as_ref().is_ok_and(|keys| keys.len() > MAX_ENTRIES) {
+        problems.add(&mapping, format!("too many entries: expected at most {MAX_ENTRIES}"));
     }
+    report_repeated(members, &mapping, problems);
 }
 
 /// Templates of the settings' mapping in which two different pairs can give the same role, each with what is
 /// ambiguous about it.
 #[must_use]
-pub fn ambiguous_templates(settings: &Settings<'_>) -> Problems {
+pub fn ambiguous_templates<'a>(settings: &Settings<'a>, arena: &'a Arena) -> Problems {
     let mut found = Problems::default();
     let mapping = Place::Root.member("mapping");
     if let Some(document) = settings.mapping {
-        let members = crate::settings::each_member(document, &mut |key, value| {
-            let Ok(parsed) = Key::parse(&key) else { return };
+        let members = each_member(document, arena, &mut |key, value| {
+            let Ok(parsed) = Key::parse(key) else { return };
             if parsed.namespace.is_exact() || parsed.service_account.is_exact() {
                 return;
             }
-            entry::each_role(&value, &mut |role| {
+            entry::each_role(value, arena, &mut |role| {
                 if template::is_ambiguous(role) {
                     found.add(
-                        &mapping.member(&key),
+                        &mapping.member(key),
                         "two service accounts can be given the same role: put a character that no name holds, such as `_` or `/`, between `{namespace}` and `{serviceAccount}`".to_owned(),
                     );
                 }

@@ -1,7 +1,5 @@
 //! Paths inside containers: joined, compared, and turned into Windows' form.
 
-use std::borrow::Cow;
-
 /// Whether a pod runs on Windows, where paths have another form and no case.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Os {
@@ -21,21 +19,26 @@ impl NormalPath {
     #[must_use]
     pub fn new(path: &str, os: Os) -> Self {
         let path = match os {
-            Os::Unix => Cow::Borrowed(path),
-            Os::Windows => Cow::Owned(path.replace('\\', "/").to_ascii_lowercase()),
+            Os::Unix => path,
+            Os::Windows => path.strip_prefix(['c', 'C']).and_then(|rest| rest.strip_prefix(':')).unwrap_or(path),
         };
-        let path = if os == Os::Windows { path.strip_prefix("c:").unwrap_or(&path) } else { &path };
-        let mut parts: Vec<&str> = Vec::new();
-        for part in path.split('/') {
+        let mut out = String::with_capacity(path.len());
+        for part in path.split(|c| c == '/' || c == '\\' && os == Os::Windows) {
             match part {
                 "" | "." => {}
-                ".." => {
-                    parts.pop();
+                ".." => out.truncate(out.rfind('/').unwrap_or_default()),
+                part => {
+                    if !out.is_empty() {
+                        out.push('/');
+                    }
+                    out.push_str(part);
                 }
-                part => parts.push(part),
             }
         }
-        Self(parts.join("/"))
+        if os == Os::Windows {
+            out.make_ascii_lowercase();
+        }
+        Self(out)
     }
 
     /// What is left of this path below a folder: empty when it is the folder itself, `None` when it is not
@@ -66,13 +69,14 @@ pub fn file_in(folder: &str, file: &str, os: Os) -> String {
     if os == Os::Windows && !drive {
         path.push_str("C:");
     }
+    let separator = if os == Os::Windows { '\\' } else { '/' };
     for part in folder.split('/').filter(|part| !part.is_empty()).chain(file.split('/')) {
         if !(path.is_empty() && drive) {
-            path.push('/');
+            path.push(separator);
         }
         path.push_str(part);
     }
-    if os == Os::Windows { path.replace('/', "\\") } else { path }
+    path
 }
 
 fn has_drive(path: &str) -> bool {

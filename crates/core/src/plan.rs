@@ -1,9 +1,8 @@
 //! What to add to a pod: plain data.
 
-use std::borrow::Cow;
-
 use crate::account::{Account, Escaped, Reason};
 use crate::identity::{Identity, Method, Role};
+use crate::json::Arena;
 use crate::path::{NormalPath, Os, file_in};
 use crate::pod::{Container, EnvState, Mount, Pod, Variable};
 use crate::settings::{RoleSessionName, Settings};
@@ -58,7 +57,7 @@ pub struct Addition<'a> {
     /// Variables, in order.
     pub env: Vec<EnvVar<'a>>,
     /// The mount of the token's volume: the volume's name and where.
-    pub mount: Option<(Cow<'a, str>, Cow<'a, str>)>,
+    pub mount: Option<(&'a str, &'a str)>,
 }
 
 /// A variable.
@@ -74,7 +73,7 @@ pub struct EnvVar<'a> {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum EnvValue<'a> {
     /// A text.
-    Text(Cow<'a, str>),
+    Text(&'a str),
     /// The pod's name, from the field `metadata.name`.
     PodName,
 }
@@ -83,13 +82,13 @@ pub enum EnvValue<'a> {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Volume<'a> {
     /// Its name.
-    pub name: Cow<'a, str>,
+    pub name: &'a str,
     /// The token's audience.
-    pub audience: Cow<'a, str>,
+    pub audience: &'a str,
     /// How long the token is valid.
     pub expiration: TokenExpiration,
     /// The token's path in the volume.
-    pub path: Cow<'a, str>,
+    pub path: &'a str,
     /// The permission bits of the token file.
     pub file_mode: Option<u16>,
 }
@@ -121,7 +120,7 @@ pub(crate) struct Target<'p, 'a> {
 }
 
 /// The containers of an admission, before anybody selects: all of a new pod, or the new ephemeral ones.
-pub(crate) fn candidates<'p, 'a>(pod: &'p Pod<'a>, old_ephemeral: Option<&[Cow<'_, str>]>) -> Vec<Target<'p, 'a>> {
+pub(crate) fn candidates<'p, 'a>(pod: &'p Pod<'a>, old_ephemeral: Option<&[&str]>) -> Vec<Target<'p, 'a>> {
     let targets = |list, containers: &'p [Container<'a>]| {
         containers.iter().enumerate().map(move |(index, container)| Target { list, index, container })
     };
@@ -135,39 +134,39 @@ pub(crate) fn candidates<'p, 'a>(pod: &'p Pod<'a>, old_ephemeral: Option<&[Cow<'
 
 /// What is the same for all containers of a pod.
 pub(crate) struct Token<'a> {
-    pub(crate) audience: Cow<'a, str>,
+    pub(crate) audience: &'a str,
     /// In the volume.
-    pub(crate) path: Cow<'a, str>,
-    mount_path: Cow<'a, str>,
-    volume_name: Cow<'a, str>,
+    pub(crate) path: &'a str,
+    mount_path: &'a str,
+    volume_name: &'a str,
     /// As the process sees it.
-    file: String,
+    file: &'a str,
     file_variable: Variable,
     os: Os,
 }
 
 impl<'a> Token<'a> {
-    pub(crate) fn new(identity: &Identity<'a>, settings: &'a Settings<'a>, os: Os) -> Self {
+    pub(crate) fn new(identity: &Identity<'a>, settings: &'a Settings<'a>, os: Os, arena: &'a Arena) -> Self {
         let (mount_path, volume_name, path, file_variable) = match &identity.method {
             Method::WebIdentity(_) => (
-                &*settings.token_mount_path,
-                &*settings.token_volume_name,
+                settings.token_mount_path,
+                settings.token_volume_name,
                 WEB_IDENTITY_TOKEN,
                 Variable::WebIdentityTokenFile,
             ),
             Method::ContainerCredentials(credentials) => (
-                &*credentials.mount_path,
-                &*credentials.volume_name,
-                &*credentials.token_path,
+                credentials.mount_path,
+                credentials.volume_name,
+                credentials.token_path,
                 Variable::ContainerAuthorizationTokenFile,
             ),
         };
         Self {
-            audience: identity.audience.clone(),
-            path: path.into(),
-            mount_path: mount_path.into(),
-            volume_name: volume_name.into(),
-            file: file_in(mount_path, path, os),
+            audience: identity.audience,
+            path,
+            mount_path,
+            volume_name,
+            file: arena.keep(&file_in(mount_path, path, os)),
             file_variable,
             os,
         }
@@ -178,32 +177,36 @@ impl<'a> Token<'a> {
     }
 
     /// The name of the volume that is mounted, and whether it is there already.
-    fn volume<'p>(&self, pod: &'p Pod<'a>) -> (Cow<'a, str>, bool) {
-        let mut serving = pod.volumes.iter().filter(|volume| volume.serves(&self.path, &self.audience, self.os));
-        let first: Option<&'p _> = serving.clone().next();
+    fn volume(&self, pod: &Pod<'a>, arena: &'a Arena) -> (&'a str, bool) {
+        let mut serving = pod.volumes.iter().filter(|volume| volume.serves(self.path, self.audience, self.os));
+        let first = serving.clone().next();
         if let Some(volume) = serving.find(|volume| volume.name == self.volume_name).or(first) {
-            return (volume.name.clone(), true);
+            return (volume.name, true);
         }
         let taken = |name: &str| pod.volumes.iter().any(|volume| volume.name == name);
-        let mut name = self.volume_name.clone();
+        let mut name = self.volume_name;
         // One of `volumes + 1` names is free.
         for i in 2..pod.volumes.len() + 3 {
-            if !taken(&name) {
+            if !taken(name) {
                 break;
             }
             let suffix = format!("-{i}");
             // A volume's name has at most 63 characters.
-            let kept = self.volume_name.get(..63 - suffix.len()).unwrap_or(&self.volume_name);
-            name = Cow::Owned([kept.trim_end_matches('-'), &suffix].concat());
+            let kept = self.volume_name.get(..63 - suffix.len()).unwrap_or(self.volume_name);
+            name = arena.keep(&(kept.trim_end_matches('-').to_owned() + &suffix));
         }
         (name, false)
     }
 
     /// What stands at the path of our mount.
     fn at_mount_path(&self, pod: &Pod<'_>, container: &Container<'_>) -> AtPath {
-        let ours = NormalPath::new(&self.mount_path, self.os);
+        let ours = NormalPath::new(self.mount_path, self.os);
         let mut found = AtPath::Free;
-        for mount in container.mounts.iter().filter(|mount| NormalPath::new(&mount.path, self.os) == ours) {
+        if container.devices.iter().any(|path| NormalPath::new(path, self.os) == ours) {
+            // The API server refuses a mount where a device is.
+            found = AtPath::Taken;
+        }
+        for mount in container.mounts.iter().filter(|mount| NormalPath::new(mount.path, self.os) == ours) {
             if self.is_served_by(pod, mount) {
                 return AtPath::Served;
             }
@@ -215,14 +218,14 @@ impl<'a> Token<'a> {
     fn is_served_by(&self, pod: &Pod<'_>, mount: &Mount<'_>) -> bool {
         mount.sub_path.is_none()
             && !mount.sub_path_expr
-            && pod.volumes.iter().any(|volume| volume.name == mount.volume && volume.serves(&self.path, &self.audience, self.os))
+            && pod.volumes.iter().any(|volume| volume.name == mount.volume && volume.serves(self.path, self.audience, self.os))
     }
 
     /// A mount that hides a part of ours, or that ours hides a part of.
     fn nested_mount<'c>(&self, container: &'c Container<'a>) -> Option<&'c Mount<'a>> {
-        let ours = NormalPath::new(&self.mount_path, self.os);
+        let ours = NormalPath::new(self.mount_path, self.os);
         container.mounts.iter().find(|mount| {
-            let theirs = NormalPath::new(&mount.path, self.os);
+            let theirs = NormalPath::new(mount.path, self.os);
             theirs != ours && (theirs.below(&ours).is_some() || ours.below(&theirs).is_some())
         })
     }
@@ -230,7 +233,7 @@ impl<'a> Token<'a> {
     /// Whether the container looks for the token somewhere else.
     fn is_elsewhere(&self, container: &Container<'_>) -> bool {
         match container.env(self.file_variable) {
-            EnvState::Literal(path) => NormalPath::new(path, self.os) != NormalPath::new(&self.file, self.os),
+            EnvState::Literal(path) => NormalPath::new(path, self.os) != NormalPath::new(self.file, self.os),
             EnvState::Absent | EnvState::Reference => false,
         }
     }
@@ -259,20 +262,21 @@ pub(crate) struct Plans<'p, 'a> {
     pub(crate) settings: &'a Settings<'a>,
     /// The namespace and the name, or what stands in its place, by which expirations are spread.
     pub(crate) spread_by: (&'p str, &'p str),
+    pub(crate) arena: &'a Arena,
 }
 
 impl<'a> Plans<'_, 'a> {
     /// What to add for the containers that are served; `None` when nothing is missing.
     pub(crate) fn plan(&self, targets: &[Target<'_, 'a>], account: &mut Account<'a>) -> Option<PodPlan<'a>> {
-        let token = Token::new(self.identity, self.settings, self.pod.os());
-        let (volume_name, volume_there) = token.volume(self.pod);
+        let token = Token::new(self.identity, self.settings, self.pod.os(), self.arena);
+        let (volume_name, volume_there) = token.volume(self.pod, self.arena);
         if !volume_there
             && let Some(target) = targets.iter().find(|target| target.list == List::Ephemeral)
         {
-            let name = Escaped(&target.container.name);
+            let name = Escaped(target.container.name);
             let text = format!(
                 "ephemeral container `{name}` gets no identity: the pod has no volume with a token for `{}`, and volumes cannot be added to a running pod",
-                Escaped(&token.audience)
+                Escaped(token.audience)
             );
             account.warn(Reason::Conflict, text);
             return None;
@@ -281,7 +285,7 @@ impl<'a> Plans<'_, 'a> {
         let mut plan = PodPlan::default();
         let mut labelled = false;
         for target in targets {
-            let Some(addition) = self.addition(target, &token, &volume_name, session_name, account) else { continue };
+            let Some(addition) = self.addition(target, &token, volume_name, session_name, account) else { continue };
             labelled |= addition.env.iter().any(|variable| {
                 variable.name == Variable::ContainerCredentialsFullUri.name()
                     || variable.name == Variable::ContainerAuthorizationTokenFile.name()
@@ -294,9 +298,9 @@ impl<'a> Plans<'_, 'a> {
         if !volume_there && plan.additions.iter().any(|addition| addition.mount.is_some()) {
             plan.volume = Some(Volume {
                 name: volume_name,
-                audience: token.audience.clone(),
+                audience: token.audience,
                 expiration: self.expiration(),
-                path: token.path.clone(),
+                path: token.path,
                 file_mode: self.settings.token_file_mode,
             });
         }
@@ -319,11 +323,12 @@ impl<'a> Plans<'_, 'a> {
         {
             return false;
         }
-        match &self.pod.metadata.name {
+        match self.pod.metadata.name {
             Some(name) if name.len() > MAX_SESSION_NAME => {
                 let text = format!(
-                    "`{}` is not set: the name of the pod must have at most {MAX_SESSION_NAME} characters to name a session",
-                    Variable::RoleSessionName.name()
+                    "`{}` is not set: the pod's name has {} characters, a session's has at most {MAX_SESSION_NAME}",
+                    Variable::RoleSessionName.name(),
+                    name.len()
                 );
                 account.warn(Reason::Conflict, text);
                 false
@@ -333,7 +338,7 @@ impl<'a> Plans<'_, 'a> {
     }
 
     fn lacks_label(&self, account: &mut Account<'a>) -> bool {
-        let value = self.pod.metadata.labels.iter().find(|(key, _)| key == POD_IDENTITY_LABEL).map(|(_, value)| value);
+        let value = self.pod.metadata.labels.iter().find(|(key, _)| *key == POD_IDENTITY_LABEL).map(|(_, value)| value);
         if let Some(value) = value
             && value != "enabled"
         {
@@ -347,13 +352,13 @@ impl<'a> Plans<'_, 'a> {
         &self,
         target: &Target<'_, 'a>,
         token: &Token<'a>,
-        volume_name: &Cow<'a, str>,
+        volume_name: &'a str,
         session_name: bool,
         account: &mut Account<'a>,
     ) -> Option<Addition<'a>> {
         let container = target.container;
         let role = match &self.identity.method {
-            Method::WebIdentity(roles) => Some(roles.of(&container.name)?),
+            Method::WebIdentity(roles) => Some(roles.of(container.name)?),
             Method::ContainerCredentials(_) => None,
         };
         let at_path = token.at_mount_path(self.pod, container);
@@ -361,7 +366,7 @@ impl<'a> Plans<'_, 'a> {
         self.warn_about(container, token, at_path, elsewhere, account);
         let env = self.env(container, role, token, at_path != AtPath::Taken, session_name);
         let mount = (at_path == AtPath::Free && !elsewhere)
-            .then(|| (volume_name.clone(), token.mount_path.clone()));
+            .then_some((volume_name, token.mount_path));
         (!env.is_empty() || mount.is_some()).then_some(Addition { list: target.list, index: target.index, env, mount })
     }
 
@@ -373,18 +378,20 @@ impl<'a> Plans<'_, 'a> {
         elsewhere: bool,
         account: &mut Account<'a>,
     ) {
-        let name = Escaped(&container.name);
-        if at_path == AtPath::Taken {
+        let name = Escaped(container.name);
+        if at_path == AtPath::Taken && !(self.identity_variables().iter().all(|variable| container.defines(*variable))) {
             let text = format!(
                 "container `{name}` gets no identity: something else is mounted at `{}`",
-                Escaped(&token.mount_path)
+                Escaped(token.mount_path)
             );
             account.warn(Reason::Conflict, text);
-        } else if !elsewhere && let Some(mount) = token.nested_mount(container) {
+        } else if at_path != AtPath::Taken
+            && !elsewhere
+            && let Some(mount) = token.nested_mount(container) {
             let text = format!(
-                "container `{name}`: the mount at `{}` and the token's at `{}` are inside one another",
-                Escaped(&mount.path),
-                Escaped(&token.mount_path)
+                "container `{name}`: the mount at `{}` and that of the token at `{}` are nested, one may hide the other",
+                Escaped(mount.path),
+                Escaped(token.mount_path)
             );
             account.warn(Reason::Conflict, text);
         }
@@ -395,6 +402,16 @@ impl<'a> Plans<'_, 'a> {
                 "container `{name}` has variables for web identity: the SDKs prefer them to container credentials"
             );
             account.warn(Reason::Conflict, text);
+        }
+    }
+
+    /// The variables without which a container has no identity.
+    fn identity_variables(&self) -> [Variable; 2] {
+        match self.identity.method {
+            Method::WebIdentity(_) => [Variable::RoleArn, Variable::WebIdentityTokenFile],
+            Method::ContainerCredentials(_) => {
+                [Variable::ContainerCredentialsFullUri, Variable::ContainerAuthorizationTokenFile]
+            }
         }
     }
 
@@ -413,34 +430,33 @@ impl<'a> Plans<'_, 'a> {
                 env.push(EnvVar { name: variable.name(), value });
             }
         };
-        let text = |text: &Cow<'a, str>| EnvValue::Text(text.clone());
         if self.identity.sts_regional_endpoints {
-            add(Variable::StsRegionalEndpoints, EnvValue::Text("regional".into()));
+            add(Variable::StsRegionalEndpoints, EnvValue::Text("regional"));
         }
-        if let Some(region) = &self.identity.region
+        if let Some(region) = self.identity.region
             && !container.defines(Variable::DefaultRegion)
             && !container.defines(Variable::Region)
         {
-            add(Variable::DefaultRegion, text(region));
-            add(Variable::Region, text(region));
+            add(Variable::DefaultRegion, EnvValue::Text(region));
+            add(Variable::Region, EnvValue::Text(region));
         }
         if !identity {
             return env;
         }
         match (&self.identity.method, role) {
             (Method::WebIdentity(_), Some(role)) => {
-                if let Some(url) = &self.identity.sts_endpoint_url {
-                    add(Variable::EndpointUrlSts, text(url));
+                if let Some(url) = self.identity.sts_endpoint_url {
+                    add(Variable::EndpointUrlSts, EnvValue::Text(url));
                 }
-                add(Variable::RoleArn, text(&role.arn));
-                add(Variable::WebIdentityTokenFile, EnvValue::Text(token.file.clone().into()));
+                add(Variable::RoleArn, EnvValue::Text(role.arn));
+                add(Variable::WebIdentityTokenFile, EnvValue::Text(token.file));
                 if session_name {
                     add(Variable::RoleSessionName, EnvValue::PodName);
                 }
             }
             (Method::ContainerCredentials(credentials), _) => {
-                add(Variable::ContainerCredentialsFullUri, EnvValue::Text(Cow::Borrowed(&credentials.full_uri)));
-                add(Variable::ContainerAuthorizationTokenFile, EnvValue::Text(token.file.clone().into()));
+                add(Variable::ContainerCredentialsFullUri, EnvValue::Text(credentials.full_uri));
+                add(Variable::ContainerAuthorizationTokenFile, EnvValue::Text(token.file));
             }
             (Method::WebIdentity(_), None) => {}
         }

@@ -1,10 +1,9 @@
 //! A borrowed view of a pod: the dozen fields that matter, and where in the text additions go.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::error::{Fault, Inside, ReadError};
-use crate::json::Scanner;
+use crate::error::{Fault, ReadError};
+use crate::json::{Arena, Scanner};
 use crate::path::Os;
 
 mod container;
@@ -39,18 +38,25 @@ pub(crate) struct Bracket {
 
 impl Slot {
     pub(crate) fn null(s: &Scanner<'_>) -> Self {
-        Self::Null(s.position() - "null".len()..s.position())
+        Self::Null(s.position().saturating_sub("null".len())..s.position())
     }
 
     pub(crate) fn present(s: &Scanner<'_>, empty: bool) -> Self {
-        Self::Present(Bracket { close: s.position() - 1, empty })
+        Self::Present(Bracket::closed(s, empty))
+    }
+}
+
+impl Bracket {
+    /// The bracket that was just read.
+    fn closed(s: &Scanner<'_>, empty: bool) -> Self {
+        Self { close: s.position().saturating_sub(1), empty }
     }
 }
 
 /// Labels or annotations.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StringMap<'a> {
-    entries: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    entries: Vec<(&'a str, &'a str)>,
     /// Where each entry stands, from the key's opening quote to the end of the value.
     spans: Vec<Range<usize>>,
     /// The byte of the opening brace.
@@ -59,30 +65,30 @@ pub(crate) struct StringMap<'a> {
 }
 
 impl<'a> StringMap<'a> {
-    pub(crate) fn read(s: &mut Scanner<'a>) -> Result<Self, ReadError> {
+    pub(crate) fn read(s: &mut Scanner<'a>) -> Self {
         let mut map = Self::default();
-        let Some(mut members) = s.object(&[])? else {
+        let Some(mut members) = s.object(&[]) else {
             map.slot = Slot::null(s);
-            return Ok(map);
+            return map;
         };
-        map.open = s.position() - 1;
-        while let Some((key, start)) = members.next_any_at(s)? {
+        map.open = s.position().saturating_sub(1);
+        while let Some((key, start)) = members.next_any_at(s) {
             // `null` is an empty string to Kubernetes.
-            let value = s.optional_string()?.unwrap_or_default();
+            let value = s.optional_string().unwrap_or_default();
             map.entries.push((key, value));
             map.spans.push(start..s.position());
         }
         map.slot = Slot::present(s, members.is_empty());
-        Ok(map)
+        map
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &(Cow<'a, str>, Cow<'a, str>)> {
-        self.entries.iter()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.entries.iter().copied()
     }
 
     /// Each key with where its entry stands.
     pub(crate) fn spans(&self) -> impl Iterator<Item = (&str, &Range<usize>)> {
-        self.entries.iter().map(|(key, _)| &**key).zip(&self.spans)
+        self.entries.iter().map(|(key, _)| *key).zip(&self.spans)
     }
 
     /// The value of a key.
@@ -90,11 +96,11 @@ impl<'a> StringMap<'a> {
     /// # Errors
     ///
     /// When the key is there twice.
-    pub(crate) fn get(&self, key: &str) -> Result<Option<&Cow<'a, str>>, ReadError> {
-        let mut values = self.entries.iter().filter(|(k, _)| k == key).map(|(_, value)| value);
+    pub(crate) fn get(&self, key: &str) -> Result<Option<&'a str>, ReadError> {
+        let mut values = self.iter().filter(|(k, _)| *k == key).map(|(_, value)| value);
         let value = values.next();
         match values.next() {
-            Some(_) => Err(ReadError::new(Fault::Duplicate, 0)),
+            Some(_) => Err(ReadError::new(Fault::Duplicate)),
             None => Ok(value),
         }
     }
@@ -103,47 +109,47 @@ impl<'a> StringMap<'a> {
 /// The metadata of an object.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metadata<'a> {
-    pub(crate) name: Option<Cow<'a, str>>,
-    pub(crate) generate_name: Option<Cow<'a, str>>,
-    pub(crate) namespace: Option<Cow<'a, str>>,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) generate_name: Option<&'a str>,
+    pub(crate) namespace: Option<&'a str>,
     pub(crate) labels: StringMap<'a>,
     pub(crate) annotations: StringMap<'a>,
     pub(crate) slot: Slot,
 }
 
 impl<'a> Metadata<'a> {
-    pub(crate) fn read(s: &mut Scanner<'a>) -> Result<Self, ReadError> {
+    pub(crate) fn read(s: &mut Scanner<'a>) -> Self {
         let mut metadata = Self::default();
-        let Some(mut members) = s.object(&["name", "generateName", "namespace", "labels", "annotations"])? else {
+        let Some(mut members) = s.object(&["name", "generateName", "namespace", "labels", "annotations"]) else {
             metadata.slot = Slot::null(s);
-            return Ok(metadata);
+            return metadata;
         };
-        while let Some(field) = members.next(s)? {
+        while let Some(field) = members.next(s) {
             match field {
-                "name" => metadata.name = name(s, field)?,
-                "generateName" => metadata.generate_name = name(s, field)?,
-                "namespace" => metadata.namespace = name(s, field)?,
-                "labels" => metadata.labels = StringMap::read(s).inside(field)?,
-                _ => metadata.annotations = StringMap::read(s).inside(field)?,
+                "name" => metadata.name = name(s),
+                "generateName" => metadata.generate_name = name(s),
+                "namespace" => metadata.namespace = name(s),
+                "labels" => metadata.labels = StringMap::read(s),
+                _ => metadata.annotations = StringMap::read(s),
             }
         }
         metadata.slot = Slot::present(s, members.is_empty());
-        Ok(metadata)
+        metadata
     }
 }
 
 /// A name; an empty one counts as absent.
-pub(crate) fn name<'a>(s: &mut Scanner<'a>, field: &'static str) -> Result<Option<Cow<'a, str>>, ReadError> {
-    Ok(s.optional_string().inside(field)?.filter(|name| !name.is_empty()))
+pub(crate) fn name<'a>(s: &mut Scanner<'a>) -> Option<&'a str> {
+    s.optional_string().filter(|name| !name.is_empty())
 }
 
 /// What is read of a pod.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pod<'a> {
     pub(crate) metadata: Metadata<'a>,
-    service_account_name: Option<Cow<'a, str>>,
+    service_account_name: Option<&'a str>,
     /// Deprecated, and still read by Kubernetes when the other is not there.
-    service_account: Option<Cow<'a, str>>,
+    service_account: Option<&'a str>,
     scheduling: scheduling::Scheduling<'a>,
     pub(crate) init_containers: Vec<Container<'a>>,
     pub(crate) containers: Vec<Container<'a>>,
@@ -168,47 +174,45 @@ const SPEC: &[&str] = &[
 
 impl<'a> Pod<'a> {
     /// Reads a pod. Offsets are bytes in `text`.
-    pub(crate) fn read(text: &'a str) -> Result<Self, ReadError> {
-        let mut s = Scanner::new(text);
+    pub(crate) fn read(text: &'a str, arena: &'a Arena) -> Result<Self, ReadError> {
+        let mut s = Scanner::new(text, arena);
         let mut pod = Self::default();
-        let Some(mut members) = s.object(&["metadata", "spec"])? else {
-            return Err(Scanner::new(text).unexpected("an object"));
+        let Some(mut members) = s.object(&["metadata", "spec"]) else {
+            s.fail(Fault::Type { expected: "an object", found: "null" });
+            return s.result(pod);
         };
-        while let Some(field) = members.next(&mut s)? {
+        while let Some(field) = members.next(&mut s) {
             match field {
-                "metadata" => pod.metadata = Metadata::read(&mut s).inside(field)?,
-                _ => pod.read_spec(&mut s).inside(field)?,
+                "metadata" => pod.metadata = Metadata::read(&mut s),
+                _ => pod.read_spec(&mut s),
             }
         }
-        pod.root = Bracket { close: s.position() - 1, empty: members.is_empty() };
-        Ok(pod)
+        pod.root = Bracket::closed(&s, members.is_empty());
+        s.result(pod)
     }
 
-    fn read_spec(&mut self, s: &mut Scanner<'a>) -> Result<(), ReadError> {
-        let Some(mut members) = s.object(SPEC)? else { return Ok(()) };
+    fn read_spec(&mut self, s: &mut Scanner<'a>) {
+        let Some(mut members) = s.object(SPEC) else { return };
         let mut count = 0;
-        while let Some(field) = members.next(s)? {
+        while let Some(field) = members.next(s) {
             match field {
-                "serviceAccountName" => self.service_account_name = name(s, field)?,
-                "serviceAccount" => self.service_account = name(s, field)?,
-                "nodeSelector" => self.scheduling.read_node_selector(s).inside(field)?,
-                "os" => self.scheduling.read_os(s).inside(field)?,
-                "affinity" => self.scheduling.read_affinity(s).inside(field)?,
-                "initContainers" => self.init_containers = Container::read_all(s, &mut count).inside(field)?,
-                "containers" => self.containers = Container::read_all(s, &mut count).inside(field)?,
-                "ephemeralContainers" => {
-                    self.ephemeral_containers = Container::read_all(s, &mut count).inside(field)?;
-                }
-                _ => (self.volumes, self.volumes_slot) = Volume::read_all(s).inside(field)?,
+                "serviceAccountName" => self.service_account_name = name(s),
+                "serviceAccount" => self.service_account = name(s),
+                "nodeSelector" => self.scheduling.read_node_selector(s),
+                "os" => self.scheduling.read_os(s),
+                "affinity" => self.scheduling.read_affinity(s),
+                "initContainers" => self.init_containers = Container::read_all(s, &mut count),
+                "containers" => self.containers = Container::read_all(s, &mut count),
+                "ephemeralContainers" => self.ephemeral_containers = Container::read_all(s, &mut count),
+                _ => (self.volumes, self.volumes_slot) = Volume::read_all(s),
             }
         }
-        self.spec = Bracket { close: s.position() - 1, empty: members.is_empty() };
-        Ok(())
+        self.spec = Bracket::closed(s, members.is_empty());
     }
 
     /// The service account as which the pod runs, if it names one.
-    pub(crate) fn service_account(&self) -> Option<&Cow<'a, str>> {
-        self.service_account_name.as_ref().or(self.service_account.as_ref())
+    pub(crate) fn service_account(&self) -> Option<&'a str> {
+        self.service_account_name.or(self.service_account)
     }
 
     /// The operating system on which it will run, as far as it says.

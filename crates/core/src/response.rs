@@ -60,13 +60,18 @@ pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, String)>
             vec![("identity", "container-credentials".to_owned()), ("source", "identities".to_owned())]
         }
         Method::WebIdentity(roles) => {
-            let mut arns: Vec<String> = roles.general.iter().map(|role| Escaped(&role.arn).to_string()).collect();
-            arns.extend(roles.containers.iter().map(|(name, role)| format!("{}={}", Escaped(name), Escaped(&role.arn))));
+            let mut arns = roles.general.map_or(String::new(), |role| Escaped(role.arn).to_string());
+            for (name, role) in &roles.containers {
+                if !arns.is_empty() {
+                    arns.push(',');
+                }
+                arns.push_str(&format!("{}={}", Escaped(name), Escaped(role.arn)));
+            }
             let first = roles.general.as_ref().or(roles.containers.first().map(|(_, role)| role));
             let source = first.map_or("default", |role| role.source.name());
             vec![
                 ("identity", "web-identity".to_owned()),
-                ("role-arn", arns.join(",")),
+                ("role-arn", arns),
                 ("source", source.to_owned()),
             ]
         }

@@ -1,10 +1,8 @@
 //! An admission request
 //! (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request>).
 
-use std::borrow::Cow;
-
-use crate::error::{Inside, ReadError};
-use crate::json::Scanner;
+use crate::error::{Fault, ReadError};
+use crate::json::{Arena, Scanner};
 
 /// What is being done to an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,9 +33,9 @@ pub enum Subject {
 #[derive(Clone, Debug)]
 pub struct Review<'a> {
     /// Which version of the review it is; absent in an envelope.
-    pub api_version: Option<Cow<'a, str>>,
+    pub api_version: Option<&'a str>,
     /// `AdmissionReview`; absent in an envelope.
-    pub kind: Option<Cow<'a, str>>,
+    pub kind: Option<&'a str>,
     /// The request.
     pub request: Option<Request<'a>>,
     /// The settings, a document of its own; absent in a review.
@@ -50,22 +48,22 @@ impl<'a> Review<'a> {
     /// # Errors
     ///
     /// When it is not JSON, nested too deep, or not of this shape.
-    pub fn read(text: &'a str) -> Result<Self, ReadError> {
-        let mut s = Scanner::new(text);
+    pub fn read(text: &'a str, arena: &'a Arena) -> Result<Self, ReadError> {
+        let mut s = Scanner::new(text, arena);
         let mut review = Self { api_version: None, kind: None, request: None, settings: None };
-        let Some(mut members) = s.object(&["apiVersion", "kind", "request", "settings"])? else {
-            return Err(Scanner::new(text).unexpected("an object"));
+        let Some(mut members) = s.object(&["apiVersion", "kind", "request", "settings"]) else {
+            s.fail(Fault::Type { expected: "an object", found: "null" });
+            return s.result(review);
         };
-        while let Some(field) = members.next(&mut s)? {
+        while let Some(field) = members.next(&mut s) {
             match field {
-                "apiVersion" => review.api_version = s.optional_string().inside(field)?,
-                "kind" => review.kind = s.optional_string().inside(field)?,
-                "request" => review.request = Request::read(&mut s).inside(field)?,
-                _ => review.settings = Some(s.skip_document().inside(field)?),
+                "apiVersion" => review.api_version = s.optional_string(),
+                "kind" => review.kind = s.optional_string(),
+                "request" => review.request = Request::read(&mut s, arena),
+                _ => review.settings = Some(s.skip_document()),
             }
         }
-        s.finish()?;
-        Ok(review)
+        s.result(review)
     }
 }
 
@@ -73,15 +71,17 @@ impl<'a> Review<'a> {
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
     /// What the answer is to repeat.
-    pub uid: Cow<'a, str>,
+    pub uid: &'a str,
     /// The namespace of the object.
-    pub namespace: Cow<'a, str>,
+    pub namespace: &'a str,
     /// What the request is about.
     pub subject: Subject,
     /// The object as it would be stored.
     pub object: Option<&'a str>,
     /// The object as it is stored.
     pub old_object: Option<&'a str>,
+    /// Where texts are kept that are made for this request.
+    pub(crate) arena: &'a Arena,
 }
 
 const FIELDS: &[&str] =
@@ -89,59 +89,59 @@ const FIELDS: &[&str] =
 
 impl<'a> Request<'a> {
     /// Reads a request; `None` for `null`.
-    fn read(s: &mut Scanner<'a>) -> Result<Option<Self>, ReadError> {
-        let (mut uid, mut namespace, mut operation) = (Cow::default(), Cow::default(), Operation::Other);
+    fn read(s: &mut Scanner<'a>, arena: &'a Arena) -> Option<Self> {
+        let (mut uid, mut namespace, mut operation) = ("", "", Operation::Other);
         let (mut resource, mut sub_resource) = (Resource::default(), None);
         let (mut object, mut old_object) = (None, None);
-        let Some(mut members) = s.object(FIELDS)? else { return Ok(None) };
-        while let Some(field) = members.next(s)? {
+        let mut members = s.object(FIELDS)?;
+        while let Some(field) = members.next(s) {
             match field {
-                "uid" => uid = s.optional_string().inside(field)?.unwrap_or_default(),
-                "namespace" => namespace = s.optional_string().inside(field)?.unwrap_or_default(),
+                "uid" => uid = s.optional_string().unwrap_or_default(),
+                "namespace" => namespace = s.optional_string().unwrap_or_default(),
                 "operation" => {
-                    operation = match s.optional_string().inside(field)?.as_deref() {
+                    operation = match s.optional_string() {
                         Some("CREATE") => Operation::Create,
                         Some("UPDATE") => Operation::Update,
                         _ => Operation::Other,
                     }
                 }
-                "resource" => resource = Resource::read(s).inside(field)?,
+                "resource" => resource = Resource::read(s),
                 // Older hosts write it in another form.
                 "subResource" | "sub_resource" => {
-                    sub_resource = s.optional_string().inside(field)?.filter(|name| !name.is_empty()).or(sub_resource);
+                    sub_resource = s.optional_string().filter(|name| !name.is_empty()).or(sub_resource);
                 }
-                "object" => object = Some(s.skip().inside(field)?).filter(|text| *text != "null"),
-                _ => old_object = Some(s.skip().inside(field)?).filter(|text| *text != "null"),
+                "object" => object = Some(s.skip()).filter(|text| *text != "null"),
+                _ => old_object = Some(s.skip()).filter(|text| *text != "null"),
             }
         }
-        let subject = resource.subject(operation, sub_resource.as_deref());
-        Ok(Some(Self { uid, namespace, subject, object, old_object }))
+        let subject = resource.subject(operation, sub_resource);
+        Some(Self { uid, namespace, subject, object, old_object, arena })
     }
 }
 
 #[derive(Default)]
 struct Resource<'a> {
-    group: Cow<'a, str>,
-    resource: Cow<'a, str>,
+    group: &'a str,
+    resource: &'a str,
 }
 
 impl<'a> Resource<'a> {
-    fn read(s: &mut Scanner<'a>) -> Result<Self, ReadError> {
+    fn read(s: &mut Scanner<'a>) -> Self {
         let mut resource = Self::default();
-        if let Some(mut members) = s.object(&["group", "resource"])? {
-            while let Some(field) = members.next(s)? {
-                let text = s.optional_string().inside(field)?.unwrap_or_default();
+        if let Some(mut members) = s.object(&["group", "resource"]) {
+            while let Some(field) = members.next(s) {
+                let text = s.optional_string().unwrap_or_default();
                 *(if field == "group" { &mut resource.group } else { &mut resource.resource }) = text;
             }
         }
-        Ok(resource)
+        resource
     }
 
     fn subject(&self, operation: Operation, sub_resource: Option<&str>) -> Subject {
         if !self.group.is_empty() {
             return Subject::Other;
         }
-        match (&*self.resource, sub_resource, operation) {
+        match (self.resource, sub_resource, operation) {
             ("pods", None, Operation::Create) => Subject::Pod,
             ("pods", Some("ephemeralcontainers"), Operation::Update) => Subject::EphemeralContainers,
             ("serviceaccounts", None, Operation::Create | Operation::Update) => Subject::ServiceAccount,

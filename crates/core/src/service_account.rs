@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::account::{Account, Reason};
+use crate::account::{Account, Escaped, Reason};
 use crate::error::{Fault, ReadError};
+use crate::json::{Arena, Value, write_string};
 use crate::mapping::Entry;
 use crate::plan::{AnnotationChange, ServiceAccountPlan};
 use crate::pod::StringMap;
@@ -15,15 +16,15 @@ const MANAGED: &str = "managed-annotations";
 /// The annotations that are read, of a service account or of a pod.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Annotations<'a> {
-    pub(crate) role: Option<Cow<'a, str>>,
-    pub(crate) container_roles: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-    pub(crate) audience: Option<Cow<'a, str>>,
-    pub(crate) sts_regional_endpoints: Option<Cow<'a, str>>,
-    pub(crate) token_expiration: Option<Cow<'a, str>>,
-    pub(crate) region: Option<Cow<'a, str>>,
-    pub(crate) skip: Option<Cow<'a, str>>,
-    pub(crate) include: Option<Cow<'a, str>>,
-    managed: Option<Cow<'a, str>>,
+    pub(crate) role: Option<&'a str>,
+    pub(crate) container_roles: Vec<(&'a str, &'a str)>,
+    pub(crate) audience: Option<&'a str>,
+    pub(crate) sts_regional_endpoints: Option<&'a str>,
+    pub(crate) token_expiration: Option<&'a str>,
+    pub(crate) region: Option<&'a str>,
+    pub(crate) skip: Option<&'a str>,
+    pub(crate) include: Option<&'a str>,
+    managed: Option<&'a str>,
 }
 
 impl<'a> Annotations<'a> {
@@ -47,16 +48,16 @@ impl<'a> Annotations<'a> {
                 MANAGED => &mut found.managed,
                 name => {
                     if let Some(container) = name.strip_prefix("role-arn.") {
-                        if found.container_roles.iter().any(|(other, _)| other == container) {
-                            return Err(ReadError::new(Fault::Duplicate, 0));
+                        if found.container_roles.iter().any(|(other, _)| *other == container) {
+                            return Err(ReadError::new(Fault::Duplicate));
                         }
-                        found.container_roles.push((Cow::Owned(container.to_owned()), value.clone()));
+                        found.container_roles.push((container, value));
                     }
                     continue;
                 }
             };
-            if slot.replace(value.clone()).is_some() {
-                return Err(ReadError::new(Fault::Duplicate, 0));
+            if slot.replace(value).is_some() {
+                return Err(ReadError::new(Fault::Duplicate));
             }
         }
         Ok(found)
@@ -64,8 +65,8 @@ impl<'a> Annotations<'a> {
 
     /// The annotations that somebody else wrote: without those that still are as this software left them, which
     /// count as the mapping that they were taken from.
-    pub(crate) fn without_managed(mut self, prefix: &str, account: &mut Account<'a>) -> Self {
-        for (key, recorded) in self.record(account) {
+    pub(crate) fn without_managed(mut self, prefix: &str, account: &mut Account<'a>, arena: &'a Arena) -> Self {
+        for (key, recorded) in self.record(account, arena) {
             let Some(name) = key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')) else { continue };
             let slot = match name {
                 "role-arn" => &mut self.role,
@@ -74,26 +75,29 @@ impl<'a> Annotations<'a> {
                 "token-expiration" => &mut self.token_expiration,
                 _ => continue,
             };
-            if slot.as_deref() == Some(&recorded) {
+            if *slot == Some(recorded) {
                 *slot = None;
             }
         }
         self
     }
 
-    fn record(&self, account: &mut Account<'a>) -> Vec<(String, String)> {
-        let Some(text) = &self.managed else { return Vec::new() };
+    fn record(&self, account: &mut Account<'a>, arena: &'a Arena) -> Vec<(&'a str, &'a str)> {
+        let Some(text) = self.managed else { return Vec::new() };
         let mut record = Vec::new();
         let mut strings = true;
-        let members = each_member(text, &mut |key, value| match value {
-            crate::json::Value::String(value) => record.push((key.into_owned(), value.into_owned())),
+        let members = each_member(text, arena, &mut |key, value| match value {
+            Value::String(value) => record.push((key, value)),
             _ => strings = false,
         });
         if members.is_err() || !strings {
             let place = &account.scope;
             let text = format!(
-                "annotation `{}/{MANAGED}` of service account `{}/{}`: expected an object of texts, it is not counted",
-                place.prefix, place.namespace, place.service_account
+                "annotation `{}/{MANAGED}` of service account `{}/{}` is ignored: `{}` is not a JSON object of texts",
+                place.prefix,
+                Escaped(place.namespace),
+                Escaped(place.service_account),
+                Escaped(text)
             );
             account.warn(Reason::BadValue, text);
             return Vec::new();
@@ -109,15 +113,16 @@ impl<'a> Annotations<'a> {
         entry: Option<&Entry<'_>>,
         prefix: &str,
         account: &mut Account<'a>,
+        arena: &'a Arena,
     ) -> Option<ServiceAccountPlan> {
-        let record = self.record(account);
+        let record = self.record(account, arena);
         let wanted = wanted(entry);
         let mut changes = Vec::new();
         let mut managed = String::new();
         for (name, value) in wanted {
             let key = [prefix, "/", name].concat();
-            let recorded = record.iter().find(|(k, _)| *k == key).map(|(_, value)| value.as_str());
-            let current = map.iter().find(|(k, _)| **k == key).map(|(_, value)| &**value);
+            let recorded = record.iter().find(|(k, _)| *k == key).map(|(_, value)| *value);
+            let current = map.iter().find(|(k, _)| *k == key).map(|(_, value)| value);
             // The user's is untouched, and no longer on record. An empty role is none.
             let empty_role = name == "role-arn" && current.is_some_and(|role| role.trim().is_empty());
             if current.is_some() && current != recorded && !(empty_role && value.is_some()) {
@@ -125,16 +130,16 @@ impl<'a> Annotations<'a> {
             }
             if let Some(value) = &value {
                 managed.push(if managed.is_empty() { '{' } else { ',' });
-                crate::json::write_string(&mut managed, &key);
+                write_string(&mut managed, &key);
                 managed.push(':');
-                crate::json::write_string(&mut managed, value);
+                write_string(&mut managed, value);
             }
             if current != value.as_deref() {
                 changes.push(AnnotationChange { key, present: current.is_some(), value: value.map(Cow::into_owned) });
             }
         }
         let managed = (!managed.is_empty()).then(|| managed + "}");
-        if managed.as_deref() != self.managed.as_deref() {
+        if managed.as_deref() != self.managed {
             let key = [prefix, "/", MANAGED].concat();
             changes.push(AnnotationChange { key, present: self.managed.is_some(), value: managed });
         }
@@ -145,10 +150,9 @@ impl<'a> Annotations<'a> {
 /// The annotations that an entry is written as.
 fn wanted<'e>(entry: Option<&'e Entry<'_>>) -> [(&'static str, Option<Cow<'e, str>>); 4] {
     let entry = entry.filter(|entry| entry.role.is_some());
-    let text = |text: Option<&'e Cow<'_, str>>| text.map(|text| Cow::Borrowed(&**text));
     [
-        ("role-arn", text(entry.and_then(|entry| entry.role.as_ref()))),
-        ("audience", text(entry.and_then(|entry| entry.audience.as_ref()))),
+        ("role-arn", entry.and_then(|entry| entry.role).map(Cow::Borrowed)),
+        ("audience", entry.and_then(|entry| entry.audience).map(Cow::Borrowed)),
         (
             "sts-regional-endpoints",
             entry.and_then(|entry| entry.sts_regional_endpoints).map(|on| if on { "true".into() } else { "false".into() }),

@@ -3,10 +3,11 @@
 //! [`Settings::read`] reads what every request needs and keeps the large parts (mapping, identities, allowed
 //! roles) as text, for a policy is handed the whole document with each request. [`Settings::check`] reads all.
 
-use std::borrow::Cow;
+use std::collections::BinaryHeap;
 
 use crate::arn::{self, ComposeRoleArn};
-use crate::json::{Members, Scanner, Value};
+use crate::error::ReadError;
+use crate::json::{Arena, Scanner, Value};
 use crate::mapping::{self, Variables};
 use crate::names;
 use crate::path;
@@ -72,11 +73,11 @@ pub enum RoleSessionName {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MappingConfigMap<'a> {
     /// Its namespace.
-    pub namespace: Cow<'a, str>,
+    pub namespace: &'a str,
     /// Its name.
-    pub name: Cow<'a, str>,
+    pub name: &'a str,
     /// The key of its data that holds the mapping.
-    pub key: Cow<'a, str>,
+    pub key: &'a str,
 }
 
 /// EKS Pod Identity (<https://docs.aws.amazon.com/eks/latest/userguide/pod-identities.html>).
@@ -85,15 +86,15 @@ pub struct ContainerCredentials<'a> {
     /// Who is given container credentials.
     pub identities: Identities<'a>,
     /// The audience of the token.
-    pub audience: Cow<'a, str>,
+    pub audience: &'a str,
     /// Where the token's volume is mounted.
-    pub mount_path: Cow<'a, str>,
+    pub mount_path: &'a str,
     /// The name of the token's volume.
-    pub volume_name: Cow<'a, str>,
+    pub volume_name: &'a str,
     /// The token's path in the volume.
-    pub token_path: Cow<'a, str>,
+    pub token_path: &'a str,
     /// Where the SDK asks for credentials.
-    pub full_uri: Cow<'a, str>,
+    pub full_uri: &'a str,
 }
 
 /// The settings, with their defaults.
@@ -104,7 +105,7 @@ pub struct Settings<'a> {
     /// What happens to a pod that [`Mode::Verify`] finds wanting.
     pub on_unverified: OnUnverified,
     /// What stands before the `/` of the annotations and the label.
-    pub annotation_prefix: Cow<'a, str>,
+    pub annotation_prefix: &'a str,
     /// Whether service accounts are looked up for their annotations.
     pub service_account_annotations: bool,
     /// How fresh they must be.
@@ -118,13 +119,13 @@ pub struct Settings<'a> {
     /// EKS Pod Identity.
     pub container_credentials: Option<ContainerCredentials<'a>>,
     /// The audience of web identity tokens.
-    pub token_audience: Cow<'a, str>,
+    pub token_audience: &'a str,
     /// How long tokens are valid, when it was set.
     pub token_expiration: Option<TokenExpiration>,
     /// Where the web identity token's volume is mounted.
-    pub token_mount_path: Cow<'a, str>,
+    pub token_mount_path: &'a str,
     /// The name of the web identity token's volume.
-    pub token_volume_name: Cow<'a, str>,
+    pub token_volume_name: &'a str,
     /// The mode of the token file.
     pub token_file_mode: Option<u16>,
     /// The region that pods are given.
@@ -132,7 +133,7 @@ pub struct Settings<'a> {
     /// Whether pods are told to use regional STS endpoints.
     pub sts_regional_endpoints: bool,
     /// Another STS endpoint.
-    pub sts_endpoint_url: Option<Cow<'a, str>>,
+    pub sts_endpoint_url: Option<&'a str>,
     /// The name of the role's session.
     pub role_session_name: RoleSessionName,
     /// What completes a bare role name.
@@ -140,7 +141,7 @@ pub struct Settings<'a> {
     /// The roles that may be given.
     pub allowed_roles: Option<AllowedRoles<'a>>,
     /// The audiences that annotations and config map entries may ask for.
-    pub allowed_audiences: Option<Vec<Cow<'a, str>>>,
+    pub allowed_audiences: Option<Vec<&'a str>>,
     /// Whether mapped roles are written to service accounts.
     pub annotate_service_accounts: bool,
     /// What happens to a pod whose role is malformed.
@@ -187,17 +188,17 @@ impl Default for Settings<'_> {
         Self {
             mode: Mode::Mutate,
             on_unverified: OnUnverified::Reject,
-            annotation_prefix: "eks.amazonaws.com".into(),
+            annotation_prefix: "eks.amazonaws.com",
             service_account_annotations: true,
             service_account_lookup: ServiceAccountLookup::Fresh,
             mapping: None,
             mapping_config_map: None,
             variables: Variables::default(),
             container_credentials: None,
-            token_audience: "sts.amazonaws.com".into(),
+            token_audience: "sts.amazonaws.com",
             token_expiration: None,
-            token_mount_path: "/var/run/secrets/eks.amazonaws.com/serviceaccount".into(),
-            token_volume_name: "aws-iam-token".into(),
+            token_mount_path: "/var/run/secrets/eks.amazonaws.com/serviceaccount",
+            token_volume_name: "aws-iam-token",
             token_file_mode: None,
             aws_default_region: None,
             sts_regional_endpoints: false,
@@ -217,11 +218,11 @@ impl Default for ContainerCredentials<'_> {
     fn default() -> Self {
         Self {
             identities: Identities::default(),
-            audience: "pods.eks.amazonaws.com".into(),
-            mount_path: "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount".into(),
-            volume_name: "eks-pod-identity-token".into(),
-            token_path: "eks-pod-identity-token".into(),
-            full_uri: "http://169.254.170.23/v1/credentials".into(),
+            audience: "pods.eks.amazonaws.com",
+            mount_path: "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount",
+            volume_name: "eks-pod-identity-token",
+            token_path: "eks-pod-identity-token",
+            full_uri: "http://169.254.170.23/v1/credentials",
         }
     }
 }
@@ -229,44 +230,47 @@ impl Default for ContainerCredentials<'_> {
 impl<'a> Settings<'a> {
     /// Reads a document. What is wrong is left at its default and reported, all of it at once.
     #[must_use]
-    pub fn read(text: &'a str) -> (Self, Problems) {
+    pub fn read(text: &'a str, arena: &'a Arena) -> (Self, Problems) {
         let mut settings = Self::default();
         let mut problems = Problems::default();
-        let mut s = Scanner::new(text);
-        let document = match s.skip() {
-            Ok(document) => document,
-            Err(error) => {
-                problems.add(&Place::Root, error.to_string());
-                return (settings, problems);
+        let mut s = Scanner::new(text, arena);
+        let document = s.skip();
+        match s.result(document) {
+            Ok("null") => {}
+            Ok(document) => {
+                let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+                fields(document, &Place::Root, &mut problems, &known, arena, &mut |name, value, place, problems| {
+                    settings.set(name, value, place, problems, arena);
+                });
+                settings.complete();
             }
-        };
-        if let Err(error) = s.finish() {
-            problems.add(&Place::Root, error.to_string());
-        }
-        if document != "null" {
-            fields(document, &Place::Root, &mut problems, &|name| FIELDS.iter().any(|(field, _)| *field == name), &|| {
-                FIELDS.iter().map(|(field, _)| *field).collect()
-            }, &mut |name, value, place, problems| settings.set(name, value, place, problems));
-            settings.complete();
+            Err(error) => problems.add(&Place::Root, error.to_string()),
         }
         (settings, problems)
     }
 
     /// Reads what [`Settings::read`] has kept as text: mapping, identities, allowed roles, variables.
-    pub fn check(&self, problems: &mut Problems) {
-        self.variables.check(problems);
+    pub fn check(&self, problems: &mut Problems, arena: &'a Arena) {
+        self.variables.check(problems, arena);
         if let Some(mapping) = self.mapping {
-            mapping::check(mapping, self, problems);
+            mapping::check(mapping, self, problems, arena);
         }
         if let Some(credentials) = &self.container_credentials {
-            credentials.identities.check(problems);
+            credentials.identities.check(problems, arena);
         }
         if let Some(allowed) = &self.allowed_roles {
-            allowed.check(problems);
+            allowed.check(problems, arena);
         }
     }
 
-    fn set(&mut self, name: &str, value: Value<'a>, place: &Place<'_>, problems: &mut Problems) {
+    fn set(
+        &mut self,
+        name: &str,
+        value: Value<'a>,
+        place: &Place<'_>,
+        problems: &mut Problems,
+        arena: &'a Arena,
+    ) {
         let mut take = Take { place, problems };
         match name {
             "mode" => take.one_of(&mut self.mode, value, &[("mutate", Mode::Mutate), ("verify", Mode::Verify)]),
@@ -290,16 +294,16 @@ impl<'a> Settings<'a> {
             "mapping" => self.mapping = take.object(value),
             "mappingConfigMap" => {
                 if let Some(object) = take.object(value) {
-                    self.mapping_config_map = config_map(object, place, problems);
+                    self.mapping_config_map = config_map(object, place, problems, arena);
                 }
             }
             "variables" => self.variables = Variables::new(take.object(value)),
             "containerCredentials" => {
                 if let Some(object) = take.object(value) {
-                    self.container_credentials = Some(container_credentials(object, place, problems));
+                    self.container_credentials = Some(container_credentials(object, place, problems, arena));
                 }
             }
-            "tokenAudience" => take.text(&mut self.token_audience, value, values::is_audience, AUDIENCE),
+            "tokenAudience" => take.text(&mut self.token_audience, value, values::is_audience, values::AUDIENCE),
             "tokenExpiration" => self.token_expiration = take.expiration(value),
             "tokenMountPath" => take.text(&mut self.token_mount_path, value, path::is_mount_path, MOUNT_PATH),
             "tokenVolumeName" => take.text(&mut self.token_volume_name, value, names::is_dns_label, VOLUME_NAME),
@@ -314,13 +318,13 @@ impl<'a> Settings<'a> {
             ),
             "composeRoleArn" => {
                 if let Some(object) = take.object(value) {
-                    self.compose_role_arn = compose_role_arn(object, place, problems);
+                    self.compose_role_arn = compose_role_arn(object, place, problems, arena);
                 }
             }
             "allowedRoles" => self.allowed_roles = take.array(value).map(AllowedRoles::new),
             "allowedAudiences" => {
                 if let Some(array) = take.array(value) {
-                    self.allowed_audiences = Some(lists::audiences(array, place, problems));
+                    self.allowed_audiences = Some(lists::audiences(array, place, problems, arena));
                 }
             }
             "annotateServiceAccounts" => take.bool(&mut self.annotate_service_accounts, value),
@@ -344,42 +348,38 @@ impl<'a> Settings<'a> {
             && compose.partition.is_empty()
         {
             let region = self.aws_default_region.as_ref().map_or("", Region::text);
-            compose.partition = arn::partition_of_region(region).into();
+            compose.partition = arn::partition_of_region(region);
         }
     }
 
     /// Whether annotations and config map entries may ask for an audience.
     pub(crate) fn allows_audience(&self, audience: &str) -> bool {
-        self.allowed_audiences.as_ref().is_none_or(|allowed| allowed.iter().any(|a| a == audience))
+        self.allowed_audiences.as_ref().is_none_or(|allowed| allowed.contains(&audience))
     }
 
     /// The role that a mapping or an annotation means: trimmed, and completed when it is a bare name.
-    pub(crate) fn role<'r>(&self, text: Cow<'r, str>) -> Cow<'r, str> {
-        let text = trim(text);
+    pub(crate) fn role<'r>(&self, text: &'r str, arena: &'r Arena) -> &'r str {
+        let text = text.trim();
         match &self.compose_role_arn {
-            Some(compose) if !text.is_empty() => compose.complete(text),
+            Some(compose) if !text.is_empty() => compose.complete(text, arena),
             _ => text,
         }
     }
 }
 
-/// Without blanks around it, borrowed as long as it was.
-pub(crate) fn trim(text: Cow<'_, str>) -> Cow<'_, str> {
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
-    }
-}
-
-const AUDIENCE: &str = "an audience in printable ASCII without blanks";
-const MOUNT_PATH: &str = "an absolute path";
+const MOUNT_PATH: &str = "an absolute path below the root, without `..`";
 const VOLUME_NAME: &str = "a DNS label of at most 63 characters";
 
-fn config_map<'a>(object: &'a str, place: &Place<'_>, problems: &mut Problems) -> Option<MappingConfigMap<'a>> {
+fn config_map<'a>(
+    object: &'a str,
+    place: &Place<'_>,
+    problems: &mut Problems,
+    arena: &'a Arena,
+) -> Option<MappingConfigMap<'a>> {
     let mut found =
-        MappingConfigMap { namespace: "".into(), name: "pod-identity-webhook".into(), key: "config".into() };
+        MappingConfigMap { namespace: "", name: "pod-identity-webhook", key: "config" };
     let before = problems.len();
-    object_fields(object, place, problems, MAPPING_CONFIG_MAP_FIELDS, &mut |name, value, place, problems| {
+    fields(object, place, problems, MAPPING_CONFIG_MAP_FIELDS, arena, &mut |name, value, place, problems| {
         let mut take = Take { place, problems };
         match name {
             "namespace" => {
@@ -399,13 +399,14 @@ fn container_credentials<'a>(
     object: &'a str,
     place: &Place<'_>,
     problems: &mut Problems,
+    arena: &'a Arena,
 ) -> ContainerCredentials<'a> {
     let mut found = ContainerCredentials::default();
-    object_fields(object, place, problems, CONTAINER_CREDENTIALS_FIELDS, &mut |name, value, place, problems| {
+    fields(object, place, problems, CONTAINER_CREDENTIALS_FIELDS, arena, &mut |name, value, place, problems| {
         let mut take = Take { place, problems };
         match name {
             "identities" => found.identities = Identities::new(take.array(value)),
-            "audience" => take.text(&mut found.audience, value, values::is_audience, AUDIENCE),
+            "audience" => take.text(&mut found.audience, value, values::is_audience, values::AUDIENCE),
             "mountPath" => take.text(&mut found.mount_path, value, path::is_mount_path, MOUNT_PATH),
             "volumeName" => take.text(&mut found.volume_name, value, names::is_dns_label, VOLUME_NAME),
             "tokenPath" => {
@@ -421,13 +422,18 @@ fn container_credentials<'a>(
     found
 }
 
-fn compose_role_arn<'a>(object: &'a str, place: &Place<'_>, problems: &mut Problems) -> Option<ComposeRoleArn<'a>> {
-    let mut found = ComposeRoleArn { account_id: "".into(), partition: "".into() };
+fn compose_role_arn<'a>(
+    object: &'a str,
+    place: &Place<'_>,
+    problems: &mut Problems,
+    arena: &'a Arena,
+) -> Option<ComposeRoleArn<'a>> {
+    let mut found = ComposeRoleArn { account_id: "", partition: "" };
     let before = problems.len();
-    object_fields(object, place, problems, COMPOSE_ROLE_ARN_FIELDS, &mut |name, value, place, problems| {
+    fields(object, place, problems, COMPOSE_ROLE_ARN_FIELDS, arena, &mut |name, value, place, problems| {
         // YAML reads an account id without quotes as a number.
         let value = match value {
-            Value::Number(digits) => Value::String(digits.into()),
+            Value::Number(digits) => Value::String(digits),
             value => value,
         };
         let mut take = Take { place, problems };
@@ -446,36 +452,31 @@ fn compose_role_arn<'a>(object: &'a str, place: &Place<'_>, problems: &mut Probl
 type OnField<'f, 'a> = &'f mut dyn FnMut(&str, Value<'a>, &Place<'_>, &mut Problems);
 
 /// Goes through the fields of an object whose syntax was checked; the unknown ones are problems.
-pub(crate) fn object_fields<'a>(
+pub(crate) fn fields<'a>(
     object: &'a str,
     place: &Place<'_>,
     problems: &mut Problems,
-    known: &'static [&'static str],
+    known: &[&str],
+    arena: &'a Arena,
     on_field: OnField<'_, 'a>,
 ) {
-    fields(object, place, problems, &|name| known.contains(&name), &|| known.to_vec(), on_field);
-}
-
-fn fields<'a>(
-    object: &'a str,
-    place: &Place<'_>,
-    problems: &mut Problems,
-    is_known: &dyn Fn(&str) -> bool,
-    known: &dyn Fn() -> Vec<&'static str>,
-    on_field: OnField<'_, 'a>,
-) {
-    let result = each_member(object, &mut |name, value| {
-        let place = place.member(&name);
-        if is_known(&name) {
-            on_field(&name, value, &place, problems);
+    let names = each_member(object, arena, &mut |name, value| {
+        let place = place.member(name);
+        if known.contains(&name) {
+            on_field(name, value, &place, problems);
         } else {
-            problems.add(&place, problem::unknown_field(&name, &known()));
+            problems.add(&place, problem::unknown_field(name, known));
         }
     });
-    match result {
-        Ok(seen) => {
-            for name in repeated(seen) {
-                problems.add(&place.member(&name), "stands there twice, expected once".to_owned());
+    report_repeated(names, place, problems);
+}
+
+/// Reports names that are there more than once, and objects that cannot be read.
+pub(crate) fn report_repeated(names: Result<Vec<&str>, ReadError>, place: &Place<'_>, problems: &mut Problems) {
+    match names {
+        Ok(names) => {
+            for name in repeated(names) {
+                problems.add(&place.member(name), "stands there twice, expected once".to_owned());
             }
         }
         Err(error) => problems.add(place, error.to_string()),
@@ -485,32 +486,34 @@ fn fields<'a>(
 /// Calls back for each member of an object; gives the names.
 pub(crate) fn each_member<'a>(
     object: &'a str,
-    on_member: &mut dyn FnMut(Cow<'a, str>, Value<'a>),
-) -> Result<Vec<Cow<'a, str>>, crate::error::ReadError> {
+    arena: &'a Arena,
+    on_member: &mut dyn FnMut(&'a str, Value<'a>),
+) -> Result<Vec<&'a str>, ReadError> {
     let mut names = Vec::new();
-    let mut s = Scanner::new(object);
-    if let Some(mut members) = s.object(&[])? {
-        while let Some(name) = Members::next_any(&mut members, &mut s)? {
-            let value = Value::read(&mut s)?;
-            names.push(name.clone());
+    let mut s = Scanner::new(object, arena);
+    if let Some(mut members) = s.object(&[]) {
+        while let Some(name) = members.next_any(&mut s) {
+            names.push(name);
+            let value = Value::read(&mut s);
             on_member(name, value);
         }
     }
-    Ok(names)
+    s.result(names)
 }
 
 /// The names that are there more than once.
-pub(crate) fn repeated(mut names: Vec<Cow<'_, str>>) -> Vec<Cow<'_, str>> {
-    names.sort_unstable();
-    let mut twice: Vec<Cow<'_, str>> = Vec::new();
-    for pair in names.windows(2) {
-        if let [a, b] = pair
-            && a == b
-            && twice.last() != Some(a)
-        {
-            twice.push(a.clone());
+pub(crate) fn repeated(names: Vec<&str>) -> Vec<&str> {
+    // A heap sorts in a tenth of the code of a sort.
+    let mut heap = BinaryHeap::from(names);
+    let mut twice: Vec<&str> = Vec::new();
+    let mut last = heap.pop();
+    while let Some(name) = heap.pop() {
+        if last == Some(name) && twice.last() != Some(&name) {
+            twice.push(name);
         }
+        last = Some(name);
     }
+    twice.reverse();
     twice
 }
 
@@ -535,8 +538,13 @@ impl Take<'_, '_> {
             *slot = *choice;
             return;
         }
-        let names: Vec<String> = choices.iter().map(|(name, _)| ["`", name, "`"].concat()).collect();
-        self.wrong(&value, &names.join(" or "));
+        let mut names = String::new();
+        for (name, _) in choices {
+            names.push_str(if names.is_empty() { "`" } else { " or `" });
+            names.push_str(name);
+            names.push('`');
+        }
+        self.wrong(&value, &names);
     }
 
     pub(crate) fn optional_bool(&mut self, value: Value<'_>) -> Option<bool> {
@@ -544,7 +552,7 @@ impl Take<'_, '_> {
             Value::Bool(value) => Some(value),
             value => {
                 if !is_default(&value) {
-                    self.wrong(&value, "`true` or `false`");
+                    self.wrong(&value, "`true` or `false` without quotes");
                 }
                 None
             }
@@ -562,12 +570,12 @@ impl Take<'_, '_> {
         value: Value<'a>,
         valid: fn(&str) -> bool,
         what: &str,
-    ) -> Option<Cow<'a, str>> {
+    ) -> Option<&'a str> {
         if is_default(&value) {
             return None;
         }
         match value {
-            Value::String(text) if valid(&text) => Some(text),
+            Value::String(text) if valid(text) => Some(text),
             value => {
                 self.wrong(&value, what);
                 None
@@ -575,7 +583,7 @@ impl Take<'_, '_> {
         }
     }
 
-    fn text<'a>(&mut self, slot: &mut Cow<'a, str>, value: Value<'a>, valid: fn(&str) -> bool, what: &str) {
+    fn text<'a>(&mut self, slot: &mut &'a str, value: Value<'a>, valid: fn(&str) -> bool, what: &str) {
         if let Some(text) = self.optional_text(value, valid, what) {
             *slot = text;
         }
@@ -611,7 +619,7 @@ impl Take<'_, '_> {
         }
         let text = match &value {
             Value::Number(text) => Some(*text),
-            Value::String(text) => Some(&**text),
+            Value::String(text) => Some(*text),
             _ => None,
         };
         match text.and_then(TokenExpiration::clamped) {
@@ -642,11 +650,11 @@ impl Take<'_, '_> {
     }
 
     pub(crate) fn region<'a>(&mut self, value: Value<'a>) -> Option<Region<'a>> {
-        let text = self.optional_text(value, |text| Region::parse(text.into()).is_some(), Region::EXPECTED)?;
+        let text = self.optional_text(value, |text| Region::parse(text).is_some(), Region::EXPECTED)?;
         Region::parse(text)
     }
 
-    pub(crate) fn endpoint<'a>(&mut self, value: Value<'a>, plain: PlainHttp) -> Option<Cow<'a, str>> {
+    pub(crate) fn endpoint<'a>(&mut self, value: Value<'a>, plain: PlainHttp) -> Option<&'a str> {
         let valid = match plain {
             PlainHttp::LoopbackOrCluster => |text: &str| url::is_endpoint(text, PlainHttp::LoopbackOrCluster),
             PlainHttp::LoopbackOrAgent => |text: &str| url::is_endpoint(text, PlainHttp::LoopbackOrAgent),

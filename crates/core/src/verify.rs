@@ -3,6 +3,7 @@
 use crate::account::{Account, Escaped, Reason};
 use crate::admission::{Refusal, RefusalReason};
 use crate::identity::{Identity, Method};
+use crate::json::Arena;
 use crate::path::NormalPath;
 use crate::plan::{Target, Token};
 use crate::pod::{Container, EnvState, Pod, Variable};
@@ -16,18 +17,19 @@ pub(crate) struct Verification<'v, 'a> {
     pub(crate) account: &'v mut Account<'a>,
     /// What was found wanting.
     pub(crate) failures: Vec<String>,
+    pub(crate) arena: &'a Arena,
 }
 
 impl<'a> Verification<'_, 'a> {
     /// Checks the containers that the decision serves.
     pub(crate) fn containers(&mut self, identity: &Identity<'a>, targets: &[Target<'_, 'a>]) -> Result<(), Refusal> {
-        let token = Token::new(identity, self.settings, self.pod.os());
+        let token = Token::new(identity, self.settings, self.pod.os(), self.arena);
         for target in targets {
             let container = target.container;
             match &identity.method {
                 Method::WebIdentity(roles) => {
-                    if let Some(role) = roles.of(&container.name) {
-                        self.role(container, &role.arn)?;
+                    if let Some(role) = roles.of(container.name) {
+                        self.role(container, role.arn)?;
                     }
                 }
                 Method::ContainerCredentials(_) => {
@@ -43,11 +45,18 @@ impl<'a> Verification<'_, 'a> {
     pub(crate) fn literal_roles(&mut self) -> Result<(), Refusal> {
         let Some(allowed) = &self.settings.allowed_roles else { return Ok(()) };
         for container in self.pod.all_containers() {
-            let EnvState::Literal(role) = container.env(Variable::RoleArn) else { continue };
-            if !allowed.allow(self.namespace, role).map_err(|problems| Refusal::settings(&problems))? {
+            let role = match container.env(Variable::RoleArn) {
+                EnvState::Absent => continue,
+                EnvState::Literal(role) => role,
+                EnvState::Reference => {
+                    self.defined(container, Variable::RoleArn);
+                    continue;
+                }
+            };
+            if !allowed.allow(self.namespace, role, self.arena).map_err(|problems| Refusal::settings(&problems))? {
                 self.failures.push(format!(
                     "container `{}`: `{}` is `{}`, expected a role that a rule of `allowedRoles` allows in namespace `{}`",
-                    Escaped(&container.name),
+                    Escaped(container.name),
                     Variable::RoleArn.name(),
                     Escaped(role),
                     Escaped(self.namespace)
@@ -66,7 +75,7 @@ impl<'a> Verification<'_, 'a> {
             OnUnverified::Reject => Err(Refusal {
                 code: 403,
                 reason: RefusalReason::Unverified,
-                message: self.failures.join("; "),
+                message: joined(&self.failures),
             }),
             OnUnverified::Warn => {
                 for failure in self.failures {
@@ -83,7 +92,7 @@ impl<'a> Verification<'_, 'a> {
             EnvState::Literal(role) => {
                 let allowed = match &self.settings.allowed_roles {
                     Some(rules) => {
-                        rules.allow(self.namespace, role).map_err(|problems| Refusal::settings(&problems))?
+                        rules.allow(self.namespace, role, self.arena).map_err(|problems| Refusal::settings(&problems))?
                     }
                     None => false,
                 };
@@ -91,13 +100,15 @@ impl<'a> Verification<'_, 'a> {
                 if !allowed && self.settings.allowed_roles.is_none() {
                     self.failures.push(format!(
                         "container `{}`: `{}` is `{}`, expected `{}`",
-                        Escaped(&container.name),
+                        Escaped(container.name),
                         Variable::RoleArn.name(),
                         Escaped(role),
                         Escaped(expected)
                     ));
                 }
             }
+            // With rules, what cannot be checked is reported with the literal ones.
+            EnvState::Reference if self.settings.allowed_roles.is_some() => {}
             EnvState::Absent | EnvState::Reference => {
                 self.defined(container, Variable::RoleArn);
             }
@@ -107,7 +118,7 @@ impl<'a> Verification<'_, 'a> {
 
     /// Whether a variable is there and can be checked.
     fn defined(&mut self, container: &Container<'a>, variable: Variable) -> bool {
-        let (name, variable_name) = (Escaped(&container.name), variable.name());
+        let (name, variable_name) = (Escaped(container.name), variable.name());
         match container.env(variable) {
             EnvState::Absent => {
                 self.failures.push(format!("container `{name}`: expected `{variable_name}`, found none"));
@@ -134,7 +145,7 @@ impl<'a> Verification<'_, 'a> {
         let os = self.pod.os();
         let path = NormalPath::new(file, os);
         let mounts = container.mounts.iter().filter_map(|mount| {
-            let folder = NormalPath::new(&mount.path, os);
+            let folder = NormalPath::new(mount.path, os);
             let rest = path.below(&folder)?.to_owned();
             Some((folder.as_str().len(), mount, rest))
         });
@@ -143,29 +154,40 @@ impl<'a> Verification<'_, 'a> {
         if let Some((_, mount, _)) = &found
             && mount.sub_path_expr
         {
-            let name = Escaped(&container.name);
+            let name = Escaped(container.name);
             let text = format!("container `{name}`: the token's mount cannot be checked, for `subPathExpr` is only known when it runs");
             self.account.warn(Reason::Unverified, text);
             return;
         }
         let served = found.is_some_and(|(_, mount, rest)| {
-            let inside = match &mount.sub_path {
-                Some(sub_path) => [sub_path, "/", &rest].concat(),
+            let inside = match mount.sub_path {
+                Some(sub_path) => format!("{sub_path}/{rest}"),
                 None => rest,
             };
             self.pod
                 .volumes
                 .iter()
-                .any(|volume| volume.name == mount.volume && volume.serves(&inside, &token.audience, os))
+                .any(|volume| volume.name == mount.volume && volume.serves(&inside, token.audience, os))
         });
         if !served {
             self.failures.push(format!(
                 "container `{}`: `{}` is `{}`, expected the path of a mounted token for `{}`",
-                Escaped(&container.name),
+                Escaped(container.name),
                 variable.name(),
                 Escaped(file),
-                Escaped(&token.audience)
+                Escaped(token.audience)
             ));
         }
     }
+}
+
+fn joined(failures: &[String]) -> String {
+    let mut out = String::new();
+    for failure in failures {
+        if !out.is_empty() {
+            out.push_str("; ");
+        }
+        out.push_str(failure);
+    }
+    out
 }

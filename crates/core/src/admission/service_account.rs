@@ -2,7 +2,9 @@
 
 use super::*;
 
-use crate::error::Inside;
+use crate::identity::Missing;
+
+use crate::error::Fault;
 use crate::json::Scanner;
 use crate::pod::Slot;
 
@@ -16,7 +18,7 @@ pub(super) struct ServiceAccountState<'a> {
 impl<'a> ServiceAccountState<'a> {
     pub(super) fn new(request: &'a Request<'a>, problems: &Problems) -> Self {
         let metadata = if problems.is_empty() {
-            read(request.object.unwrap_or("null"))
+            read(request.object.unwrap_or("null"), request.arena)
                 .map_err(|error| format!("the service account could not be read: {error}"))
         } else {
             Err(format!("the settings are malformed: {problems}"))
@@ -24,20 +26,20 @@ impl<'a> ServiceAccountState<'a> {
         Self { metadata, mapped: OnceCell::new() }
     }
 
-    fn name(&self) -> &str {
-        self.metadata.as_ref().ok().and_then(|metadata| metadata.name.as_deref()).unwrap_or_default()
+    fn name(&self) -> &'a str {
+        self.metadata.as_ref().ok().and_then(|metadata| metadata.name).unwrap_or_default()
     }
 
     fn mapped(&self, request: &Request<'a>, settings: &Settings<'a>) -> &Result<Option<Entry<'a>>, Problems> {
-        let pair = Pair { namespace: &request.namespace, service_account: self.name() };
-        self.mapped.get_or_init(|| mapping::find_in_settings(settings, pair))
+        let pair = Pair { namespace: request.namespace, service_account: self.name() };
+        self.mapped.get_or_init(|| mapping::find_in_settings(settings, pair, request.arena))
     }
 
     /// Whether the mapping is to be written to it.
     fn completes(&self, request: &Request<'a>, settings: &Settings<'a>) -> bool {
         settings.annotate_service_accounts
             && settings.mode == Mode::Mutate
-            && names::is_dns_label(&request.namespace)
+            && names::is_dns_label(request.namespace)
             && names::is_dns_subdomain(self.name())
     }
 
@@ -51,12 +53,12 @@ impl<'a> ServiceAccountState<'a> {
         let metadata = self.metadata.as_ref().ok()?;
         let undecided = facts.config_map.is_none()
             && self.completes(request, settings)
-            && own_role(&metadata.annotations, settings).is_none()
+            && own_role(&metadata.annotations, settings, request.arena).is_none()
             && matches!(self.mapped(request, settings), Ok(None));
         undecided.then_some(Lookup::ConfigMap {
-            namespace: &config_map.namespace,
-            name: &config_map.name,
-            key: &config_map.key,
+            namespace: config_map.namespace,
+            name: config_map.name,
+            key: config_map.key,
         })
     }
 
@@ -66,12 +68,12 @@ impl<'a> ServiceAccountState<'a> {
         settings: &'a Settings<'a>,
         facts: &'a Facts<'a>,
     ) -> Decision<'a> {
-        let name = self.metadata.as_ref().ok().and_then(|metadata| metadata.name.clone()).unwrap_or_default();
+        let name = self.metadata.as_ref().ok().and_then(|metadata| metadata.name).unwrap_or_default();
         let mut account = Account {
             scope: Scope {
-                prefix: Cow::Borrowed(&settings.annotation_prefix),
-                namespace: Cow::Borrowed(&request.namespace),
-                pod: Cow::default(),
+                prefix: settings.annotation_prefix,
+                namespace: request.namespace,
+                pod: "",
                 service_account: name,
             },
             ..Account::default()
@@ -106,36 +108,32 @@ impl<'a> ServiceAccountState<'a> {
                 return Ok(Outcome::Unchanged(Unchanged::Checked));
             }
         };
-        let written = Annotations::read(&metadata.annotations, &settings.annotation_prefix)
+        let written = Annotations::read(&metadata.annotations, settings.annotation_prefix)
             .map_err(|error| Refusal::unreadable("the service account's annotations", &error))?;
-        let own = written.clone().without_managed(&settings.annotation_prefix, account);
-        let pair = Pair { namespace: &request.namespace, service_account: self.name() };
+        let own = written.clone().without_managed(settings.annotation_prefix, account, request.arena);
+        let pair = Pair { namespace: request.namespace, service_account: self.name() };
         if settings.service_account_annotations {
-            check(&own, settings, pair, account);
+            check(&own, request, settings, pair, account);
         }
         if !self.completes(request, settings) {
             return Ok(Outcome::Unchanged(Unchanged::Checked));
         }
-        let entry = if own_role(&metadata.annotations, settings).is_some() {
+        let entry = if own_role(&metadata.annotations, settings, request.arena).is_some() {
             None
         } else {
-            let mut resolver = Resolver { settings, pair, account };
+            let mut resolver = Resolver { settings, pair, account, arena: request.arena };
             match resolver.mapped(self.mapped(request, settings).clone(), facts)? {
                 Ok(Some((entry, source))) => self.allowed(entry, source, &mut resolver)?,
                 Ok(None) => None,
                 Err(unknown) => {
-                    let text = format!(
-                        "the mapping's config map could not be looked up: {}; {}; the service account is left as it is",
-                        Escaped(&unknown.reason),
-                        unknown.remedy
-                    );
-                    account.warn(Reason::LookupUnknown, text);
+                    let text = resolver.unknown_text(&Missing::ConfigMap, &unknown);
+                    account.warn(Reason::LookupUnknown, "the service account is left as it is: ".to_owned() + &text);
                     return Ok(Outcome::Unchanged(Unchanged::Checked));
                 }
             }
         };
-        let prefix = &settings.annotation_prefix;
-        Ok(match written.complete(&metadata.annotations, entry.as_ref(), prefix, account) {
+        let prefix = settings.annotation_prefix;
+        Ok(match written.complete(&metadata.annotations, entry.as_ref(), prefix, account, request.arena) {
             Some(plan) => {
                 let object = request.object.unwrap_or_default();
                 let edits = service_account_edits(object, &metadata.slot, &metadata.annotations, &plan);
@@ -149,11 +147,11 @@ impl<'a> ServiceAccountState<'a> {
     fn allowed(
         &self,
         entry: Entry<'a>,
-        source: crate::account::Source<'a>,
+        source: Source<'a>,
         resolver: &mut Resolver<'_, 'a>,
     ) -> Result<Option<Entry<'a>>, Refusal> {
-        let Some(arn) = entry.role.clone() else { return Ok(None) };
-        let well_formed = arn::check_role_arn(&arn).is_ok();
+        let Some(arn) = entry.role else { return Ok(None) };
+        let well_formed = arn::check_role_arn(arn).is_ok();
         match resolver.check_role(&Role { arn, source }) {
             Ok(()) => Ok(well_formed.then_some(entry)),
             Err(refusal) if refusal.reason == RefusalReason::Settings => Err(refusal),
@@ -166,12 +164,18 @@ impl<'a> ServiceAccountState<'a> {
 }
 
 /// Checks annotations as those of a pod's service account are, by the same code.
-fn check<'a>(own: &Annotations<'a>, settings: &'a Settings<'a>, pair: Pair<'_>, account: &mut Account<'a>) {
-    let mut resolver = Resolver { settings, pair, account };
-    let general = resolver.annotated_role(own).map(|arn| Role { arn, source: crate::account::Source::ServiceAccount });
+fn check<'a>(
+    own: &Annotations<'a>,
+    request: &Request<'a>,
+    settings: &'a Settings<'a>,
+    pair: Pair<'_>,
+    account: &mut Account<'a>,
+) {
+    let mut resolver = Resolver { settings, pair, account, arena: request.arena };
+    let general = resolver.annotated_role(own).map(|arn| Role { arn, source: Source::ServiceAccount });
     let containers = own.container_roles.iter().filter_map(|(container, role)| {
-        let arn = settings.role(role.clone());
-        let source = crate::account::Source::ServiceAccountContainer(container.clone());
+        let arn = settings.role(role, request.arena);
+        let source = Source::ServiceAccountContainer(container);
         (!arn.is_empty()).then_some(Role { arn, source })
     });
     for role in general.into_iter().chain(containers) {
@@ -182,24 +186,20 @@ fn check<'a>(own: &Annotations<'a>, settings: &'a Settings<'a>, pair: Pair<'_>, 
     let identity =
         resolver.values(Method::WebIdentity(Roles::default()), &Annotations::default(), own, None);
     if identity.selection.serves_none() {
-        let text = format!(
-            "{} is empty: no container is served",
-            account.place(Field::IncludeContainers, &crate::account::Source::ServiceAccount)
-        );
-        account.warn(Reason::BadValue, text);
+        warn_of_none_included(Source::ServiceAccount, account);
     }
 }
 
-fn read(object: &str) -> Result<Metadata<'_>, ReadError> {
-    let mut s = Scanner::new(object);
+fn read<'a>(object: &'a str, arena: &'a Arena) -> Result<Metadata<'a>, ReadError> {
+    let mut s = Scanner::new(object, arena);
     let mut metadata = Metadata::default();
-    if let Some(mut members) = s.object(&["metadata"])? {
-        while let Some(field) = members.next(&mut s)? {
-            metadata = Metadata::read(&mut s).inside(field)?;
+    if let Some(mut members) = s.object(&["metadata"]) {
+        while members.next(&mut s).is_some() {
+            metadata = Metadata::read(&mut s);
         }
     }
     if matches!(metadata.slot, Slot::Absent) {
-        return Err(Scanner::new("null").unexpected("an object with metadata"));
+        s.fail(Fault::Missing { what: "an object with metadata" });
     }
-    Ok(metadata)
+    s.result(metadata)
 }

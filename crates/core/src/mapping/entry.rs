@@ -1,12 +1,12 @@
 //! What a mapping says of a service account.
 
-use std::borrow::Cow;
-
-use crate::account::Escaped;
+use crate::account::{Escaped, out_of_bounds};
 use crate::arn;
-use crate::json::Value;
+use crate::json::{Arena, Value};
 use crate::names;
-use crate::settings::{Place, Problems, Settings, Take, each_member, expected, is_default, object_fields};
+use crate::settings::{
+    Place, Problems, Settings, Take, each_member, expected, fields, is_default, repeated, report_repeated,
+};
 use crate::url::PlainHttp;
 use crate::values::{self, Region, TokenExpiration};
 
@@ -17,11 +17,11 @@ use super::template::expand;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Entry<'a> {
     /// The key under which it stands.
-    pub key: Cow<'a, str>,
+    pub key: &'a str,
     /// The role, filled in and completed; without one the entry gives none, and stops less exact keys.
-    pub role: Option<Cow<'a, str>>,
+    pub role: Option<&'a str>,
     /// The audience of the token.
-    pub audience: Option<Cow<'a, str>>,
+    pub audience: Option<&'a str>,
     /// Whether to use regional STS endpoints.
     pub sts_regional_endpoints: Option<bool>,
     /// How long the token is valid.
@@ -29,9 +29,9 @@ pub struct Entry<'a> {
     /// The region for the SDKs.
     pub region: Option<Region<'a>>,
     /// Another STS endpoint. Only the settings may set it.
-    pub sts_endpoint_url: Option<Cow<'a, str>>,
+    pub sts_endpoint_url: Option<&'a str>,
     /// Roles for single containers, by name.
-    pub containers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    pub containers: Vec<(&'a str, &'a str)>,
 }
 
 const FIELDS: &[&str] =
@@ -47,8 +47,13 @@ impl Notices {
     }
 
     fn clamped(&mut self, key: &str, field: &str, text: &str, to: TokenExpiration) {
+        let text = out_of_bounds(text, to.seconds());
+        self.0.push(format!("field `{field}` of entry `{}`: {text}", Escaped(key)));
+    }
+
+    fn bad(&mut self, key: &str, field: &str, text: &str, expected: &str) {
         let (key, text) = (Escaped(key), Escaped(text));
-        self.0.push(format!("field `{field}` of entry `{key}`: `{text}` is out of bounds, {} is used", to.seconds()));
+        self.0.push(format!("field `{field}` of entry `{key}` is ignored: `{text}` is not {expected}"));
     }
 
     fn ignored(&mut self, key: &str, field: &str, why: &str) {
@@ -59,22 +64,23 @@ impl Notices {
 impl<'a> Entry<'a> {
     /// Reads an entry of the settings; everything that is wrong with it is a problem.
     pub(super) fn read_settings(
-        key: Cow<'a, str>,
+        key: &'a str,
         value: Value<'a>,
         settings: &Settings<'a>,
         pair: Pair<'_>,
         place: &Place<'_>,
         problems: &mut Problems,
+        arena: &'a Arena,
     ) -> Option<Self> {
         let mut entry = Self { key, ..Self::default() };
         let before = problems.len();
         match value {
             Value::Object(object) => {
-                object_fields(object, place, problems, FIELDS, &mut |name, value, place, problems| {
-                    entry.set(name, value, settings, pair, place, problems);
+                fields(object, place, problems, FIELDS, arena, &mut |name, value, place, problems| {
+                    entry.set(name, value, settings, pair, place, problems, arena);
                 });
             }
-            value => entry.role = checked_role(value, settings, pair, place, problems),
+            value => entry.role = checked_role(value, settings, pair, place, problems, arena),
         }
         (problems.len() == before).then_some(entry)
     }
@@ -87,13 +93,14 @@ impl<'a> Entry<'a> {
         pair: Pair<'_>,
         place: &Place<'_>,
         problems: &mut Problems,
+        arena: &'a Arena,
     ) {
         let mut take = Take { place, problems };
         match name {
-            "roleArn" => self.role = checked_role(value, settings, pair, place, problems),
+            "roleArn" => self.role = checked_role(value, settings, pair, place, problems, arena),
             "audience" => {
-                self.audience = take.optional_text(value, values::is_audience, "an audience in printable ASCII without blanks");
-                if let Some(audience) = &self.audience
+                self.audience = take.optional_text(value, values::is_audience, values::AUDIENCE);
+                if let Some(audience) = self.audience
                     && !settings.allows_audience(audience)
                 {
                     problems.add(place, format!("expected an audience from `allowedAudiences`, found `{}`", Escaped(audience)));
@@ -105,22 +112,15 @@ impl<'a> Entry<'a> {
             "stsEndpointUrl" => self.sts_endpoint_url = take.endpoint(value, PlainHttp::LoopbackOrCluster),
             _ => {
                 if let Some(object) = take.object(value) {
-                    let members = each_member(object, &mut |container, value| {
-                        let place = place.member(&container);
-                        if !names::is_dns_label(&container) {
+                    let members = each_member(object, arena, &mut |container, value| {
+                        let place = place.member(container);
+                        if !names::is_dns_label(container) {
                             problems.add(&place, "expected the name of a container".to_owned());
-                        } else if let Some(role) = checked_role(value, settings, pair, &place, problems) {
+                        } else if let Some(role) = checked_role(value, settings, pair, &place, problems, arena) {
                             self.containers.push((container, role));
                         }
                     });
-                    match members {
-                        Ok(names) => {
-                            for name in crate::settings::repeated(names) {
-                                problems.add(&place.member(&name), "stands there twice, expected once".to_owned());
-                            }
-                        }
-                        Err(error) => problems.add(place, error.to_string()),
-                    }
+                    report_repeated(members, place, problems);
                 }
             }
         }
@@ -129,44 +129,51 @@ impl<'a> Entry<'a> {
     /// Reads an entry of a config map. A malformed one is left out; a bad value, or a field that is not known
     /// or not allowed there, is ignored. Both are noted.
     pub(super) fn read_config_map(
-        key: Cow<'a, str>,
+        key: &'a str,
         value: Value<'a>,
         settings: &Settings<'a>,
         pair: Pair<'_>,
         notices: &mut Notices,
+        arena: &'a Arena,
     ) -> Option<Self> {
-        match Self::try_config_map(key.clone(), value, settings, pair, notices) {
+        match Self::try_config_map(key, value, settings, pair, notices, arena) {
             Ok(entry) => Some(entry),
             Err(why) => {
-                notices.left_out(&key, &why);
+                notices.left_out(key, &why);
                 None
             }
         }
     }
 
     fn try_config_map(
-        key: Cow<'a, str>,
+        key: &'a str,
         value: Value<'a>,
         settings: &Settings<'a>,
         pair: Pair<'_>,
         notices: &mut Notices,
+        arena: &'a Arena,
     ) -> Result<Self, String> {
         let object = match value {
             Value::Object(object) => object,
-            value => return Ok(Self { role: plain_role(value, settings, pair)?, key, ..Self::default() }),
+            value => return Ok(Self { role: plain_role(value, settings, pair, arena)?, key, ..Self::default() }),
         };
         let mut entry = Self { key, ..Self::default() };
         let mut malformed = None;
-        let names = each_member(object, &mut |name, value| {
+        let names = each_member(object, arena, &mut |name, value| {
             if malformed.is_none() {
-                malformed = entry.set_from_config_map(&name, value, settings, pair, notices).err();
+                malformed = entry.set_from_config_map(name, value, settings, pair, notices, arena).err();
             }
         })
         .map_err(|error| error.to_string())?;
-        let canonical = names.into_iter().map(|name| Cow::Borrowed(canonical(&name).unwrap_or_default()));
-        let known = canonical.filter(|name| !name.is_empty()).collect();
-        if let Some(name) = crate::settings::repeated(known).first() {
-            return Err(format!("field `{name}` stands there twice, expected once"));
+        let known: Vec<&str> = names.iter().filter_map(|name| canonical(name)).collect();
+        if let Some(field) = repeated(known).first() {
+            let mut text = String::new();
+            for name in names.iter().filter(|name| canonical(name) == Some(field)) {
+                text.push_str(if text.is_empty() { "`" } else { " and `" });
+                text.push_str(&Escaped(name).to_string());
+                text.push('`');
+            }
+            return Err(format!("{text} are the same field, expected one of them"));
         }
         malformed.map_or(Ok(entry), Err)
     }
@@ -178,9 +185,10 @@ impl<'a> Entry<'a> {
         settings: &Settings<'a>,
         pair: Pair<'_>,
         notices: &mut Notices,
+        arena: &'a Arena,
     ) -> Result<(), String> {
         let Some(field) = canonical(name) else {
-            notices.ignored(&self.key, name, "unknown field");
+            notices.ignored(self.key, name, "unknown field");
             return Ok(());
         };
         if is_default(&value) {
@@ -189,60 +197,59 @@ impl<'a> Entry<'a> {
         let wrong = |what: &str, value: &Value<'_>| format!("field `{name}`: {}", expected(what, value));
         match field {
             "roleArn" => {
-                self.role = plain_role(value, settings, pair).map_err(|why| format!("field `{name}`: {why}"))?;
+                self.role = plain_role(value, settings, pair, arena).map_err(|why| format!("field `{name}`: {why}"))?;
             }
             "audience" => match value {
-                Value::String(audience) if !values::is_audience(&audience) => {
-                    notices.ignored(&self.key, name, "expected an audience in printable ASCII without blanks");
+                Value::String(audience) if !values::is_audience(audience) => {
+                    notices.bad(self.key, name, audience, values::AUDIENCE);
                 }
-                Value::String(audience) if !settings.allows_audience(&audience) => {
-                    notices.ignored(&self.key, name, "expected an audience from `allowedAudiences`");
+                Value::String(audience) if !settings.allows_audience(audience) => {
+                    notices.bad(self.key, name, audience, "one of `allowedAudiences`");
                 }
                 Value::String(audience) => self.audience = Some(audience),
                 value => return Err(wrong("an audience", &value)),
             },
             "stsRegionalEndpoints" => match value {
                 Value::Bool(regional) => self.sts_regional_endpoints = Some(regional),
-                value => return Err(wrong("`true` or `false`", &value)),
+                value => return Err(wrong("`true` or `false` without quotes", &value)),
             },
             "tokenExpiration" => {
-                let seconds = match &value {
+                let seconds = match value {
                     // Go writes a number that nobody set as 0, and kOps does so.
-                    Value::Number("0") if name != field => return Ok(()),
-                    Value::Number(text) => *text,
-                    Value::String(text) => text,
-                    value => return Err(wrong("a whole number of seconds", value)),
+                    Value::Number("0") | Value::String("0") if name != field => return Ok(()),
+                    Value::Number(text) | Value::String(text) => text,
+                    value => return Err(wrong("a whole number of seconds", &value)),
                 };
                 match TokenExpiration::clamped(seconds) {
                     Some(found) => {
                         self.token_expiration = Some(found.value);
                         if found.clamped {
-                            notices.clamped(&self.key, name, seconds, found.value);
+                            notices.clamped(self.key, name, seconds, found.value);
                         }
                     }
-                    None => notices.ignored(&self.key, name, "expected a whole number of seconds"),
+                    None => notices.bad(self.key, name, seconds, "a whole number of seconds"),
                 }
             }
             "region" => match value {
                 Value::String(text) => match Region::parse(text) {
                     Some(region) => self.region = Some(region),
-                    None => notices.ignored(&self.key, name, "expected a region such as `eu-west-1`, or `none`"),
+                    None => notices.bad(self.key, name, text, Region::EXPECTED),
                 },
                 value => return Err(wrong(Region::EXPECTED, &value)),
             },
             "stsEndpointUrl" => {
-                notices.ignored(&self.key, name, "only the settings may say where tokens are sent");
+                notices.ignored(self.key, name, "only the settings may say where tokens are sent");
             }
             _ => match value {
                 Value::Object(object) => {
                     let mut malformed = None;
-                    let names = each_member(object, &mut |container, value| match plain_role(value, settings, pair) {
+                    let names = each_member(object, arena, &mut |container, value| match plain_role(value, settings, pair, arena) {
                         Ok(Some(role)) => self.containers.push((container, role)),
                         Ok(None) => {}
                         Err(why) => malformed = Some(format!("field `{name}`: {why}")),
                     })
                     .map_err(|error| error.to_string())?;
-                    if let Some(container) = crate::settings::repeated(names).first() {
+                    if let Some(container) = repeated(names).first() {
                         return Err(format!("container `{}` stands there twice, expected once", Escaped(container)));
                     }
                     return malformed.map_or(Ok(()), Err);
@@ -271,14 +278,15 @@ fn plain_role<'a>(
     value: Value<'a>,
     settings: &Settings<'a>,
     pair: Pair<'_>,
-) -> Result<Option<Cow<'a, str>>, String> {
+    arena: &'a Arena,
+) -> Result<Option<&'a str>, String> {
     match value {
         Value::String(text) => {
-            let role = expand(text, &settings.variables, pair).map_err(|error| error.to_string())?;
-            Ok(Some(settings.role(role)).filter(|role| !role.is_empty()))
+            let role = expand(text, &settings.variables, pair, arena).map_err(|error| error.to_string())?;
+            Ok(Some(settings.role(role, arena)).filter(|role| !role.is_empty()))
         }
         Value::Null => Ok(None),
-        value => Err(expected("a role", &value)),
+        value => Err(expected("a role in quotes", &value)),
     }
 }
 
@@ -289,15 +297,16 @@ fn checked_role<'a>(
     pair: Pair<'_>,
     place: &Place<'_>,
     problems: &mut Problems,
-) -> Option<Cow<'a, str>> {
+    arena: &'a Arena,
+) -> Option<&'a str> {
     let is_template = matches!(&value, Value::String(text) if text.contains('{'));
-    match plain_role(value, settings, pair) {
+    match plain_role(value, settings, pair, arena) {
         Ok(role) => {
             // How long a template grows is known with the pod only: that is `onInvalidIdentity`'s to decide.
-            if let Some(Err(error)) = role.as_deref().map(arn::check_role_arn)
+            if let Some(Err(error)) = role.map(arn::check_role_arn)
                 && !(is_template && error == arn::ArnError::NameTooLong)
             {
-                problems.add(place, format!("`{}` {error}", Escaped(role.as_deref().unwrap_or_default())));
+                problems.add(place, format!("`{}` {error}", Escaped(role.unwrap_or_default())));
             }
             role
         }
@@ -309,13 +318,13 @@ fn checked_role<'a>(
 }
 
 /// Calls back for each role that an entry names, as it is written.
-pub(super) fn each_role(value: &Value<'_>, on_role: &mut dyn FnMut(&str)) {
+pub(super) fn each_role<'a>(value: Value<'a>, arena: &'a Arena, on_role: &mut dyn FnMut(&str)) {
     match value {
         Value::String(role) => on_role(role),
         Value::Object(object) => {
-            let members = each_member(object, &mut |name, value| {
-                if matches!(&*name, "roleArn") && matches!(value, Value::String(_)) {
-                    each_role(&value, on_role);
+            let members = each_member(object, arena, &mut |name, value| {
+                if let ("roleArn", Value::String(role)) = (name, value) {
+                    on_role(role);
                 }
             });
             // The text was checked when the settings were read.

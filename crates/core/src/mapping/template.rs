@@ -1,12 +1,10 @@
 //! Roles with `{namespace}`, `{serviceAccount}` and the settings' variables in them.
 
-use std::borrow::Cow;
-
 use core::fmt;
 
 use crate::account::Escaped;
-use crate::json::Value;
-use crate::settings::{Place, Problems, each_member, expected};
+use crate::json::{Arena, Value};
+use crate::settings::{Place, Problems, each_member, expected, report_repeated};
 use crate::values;
 
 use super::Pair;
@@ -20,10 +18,10 @@ impl<'a> Variables<'a> {
         Self(object)
     }
 
-    fn value(&self, wanted: &str) -> Option<Cow<'a, str>> {
+    fn value(&self, wanted: &str, arena: &'a Arena) -> Option<&'a str> {
         let mut found = None;
         if let Some(object) = self.0 {
-            each_member(object, &mut |name, value| {
+            each_member(object, arena, &mut |name, value| {
                 if name == wanted {
                     found = text(value);
                 }
@@ -33,35 +31,27 @@ impl<'a> Variables<'a> {
         found
     }
 
-    pub(crate) fn check(&self, problems: &mut Problems) {
+    pub(crate) fn check(&self, problems: &mut Problems, arena: &'a Arena) {
         let Some(object) = self.0 else { return };
         let variables = Place::Root.member("variables");
-        let members = each_member(object, &mut |name, value| {
-            let place = variables.member(&name);
-            if !values::is_variable_name(&name) {
+        let members = each_member(object, arena, &mut |name, value| {
+            let place = variables.member(name);
+            if !values::is_variable_name(name) {
                 problems.add(&place, "expected a name of letters and digits that begins with a letter".to_owned());
-            } else if matches!(&*name, "namespace" | "serviceAccount") {
+            } else if matches!(name, "namespace" | "serviceAccount") {
                 problems.add(&place, "expected another name: this one stands for the pod's own".to_owned());
-            } else if text(value.clone()).is_none() {
+            } else if text(value).is_none() {
                 problems.add(&place, expected("a string", &value));
             }
         });
-        match members {
-            Ok(names) => {
-                for name in crate::settings::repeated(names) {
-                    problems.add(&variables.member(&name), "stands there twice, expected once".to_owned());
-                }
-            }
-            Err(error) => problems.add(&variables, error.to_string()),
-        }
+        report_repeated(members, &variables, problems);
     }
 }
 
 /// An account id that YAML reads as a number is meant as it is written.
-fn text(value: Value<'_>) -> Option<Cow<'_, str>> {
+fn text(value: Value<'_>) -> Option<&str> {
     match value {
-        Value::String(text) => Some(text),
-        Value::Number(text) => Some(Cow::Borrowed(text)),
+        Value::String(text) | Value::Number(text) => Some(text),
         _ => None,
     }
 }
@@ -90,15 +80,16 @@ impl fmt::Display for TemplateError {
 
 /// Puts values in place of names.
 pub(crate) fn expand<'t>(
-    template: Cow<'t, str>,
-    variables: &Variables<'_>,
+    template: &'t str,
+    variables: &Variables<'t>,
     pair: Pair<'_>,
-) -> Result<Cow<'t, str>, TemplateError> {
+    arena: &'t Arena,
+) -> Result<&'t str, TemplateError> {
     if !template.contains(['{', '}']) {
         return Ok(template);
     }
     let mut out = String::with_capacity(template.len() + 32);
-    let mut rest = &*template;
+    let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         let (name, behind) = after.split_once('}').ok_or(TemplateError::Brace)?;
         if before.contains('}') || name.contains('{') {
@@ -109,7 +100,7 @@ pub(crate) fn expand<'t>(
             "namespace" => out.push_str(pair.namespace),
             "serviceAccount" => out.push_str(pair.service_account),
             name => {
-                out.push_str(&variables.value(name).ok_or_else(|| TemplateError::Unknown(name.to_owned()))?);
+                out.push_str(variables.value(name, arena).ok_or_else(|| TemplateError::Unknown(name.to_owned()))?);
             }
         }
         rest = behind;
@@ -118,7 +109,7 @@ pub(crate) fn expand<'t>(
         return Err(TemplateError::Brace);
     }
     out.push_str(rest);
-    Ok(Cow::Owned(out))
+    Ok(arena.keep(&out))
 }
 
 /// Whether two different pairs can give the same role, although both names are in the template: nothing but
@@ -161,6 +152,7 @@ mod tests {
 
     #[test]
     fn templates() {
+        let arena = Arena::default();
         let variables = Variables(Some(r#"{"cluster":"prod-1","account":111122223333}"#));
         for (template, expected) in [
             ("plain", Ok("plain")),
@@ -173,7 +165,7 @@ mod tests {
             ("{{namespace}}", Err(TemplateError::Brace)),
             ("}{namespace}", Err(TemplateError::Brace)),
         ] {
-            assert_eq!(expand(template.into(), &variables, PAIR), expected.map(Cow::from), "{template}");
+            assert_eq!(expand(template, &variables, PAIR, &arena), expected, "{template}");
         }
     }
 

@@ -1,8 +1,6 @@
 //! A container: its name, its variables as far as they are ours, its mounts.
 
-use std::borrow::Cow;
-
-use crate::error::{Fault, Inside, ReadError};
+use crate::error::Fault;
 use crate::json::Scanner;
 
 use super::{Bracket, MAX_CONTAINERS, Slot};
@@ -51,13 +49,13 @@ impl Variable {
 }
 
 /// How a container defines a variable.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum EnvState<'a> {
     /// Not at all.
     #[default]
     Absent,
     /// By a text.
-    Literal(Cow<'a, str>),
+    Literal(&'a str),
     /// By `valueFrom`, or by a text that refers to other variables: only known when it runs.
     Reference,
 }
@@ -65,10 +63,10 @@ pub(crate) enum EnvState<'a> {
 /// A volume mounted into a container.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mount<'a> {
-    pub(crate) volume: Cow<'a, str>,
-    pub(crate) path: Cow<'a, str>,
+    pub(crate) volume: &'a str,
+    pub(crate) path: &'a str,
     /// What part of the volume is mounted.
-    pub(crate) sub_path: Option<Cow<'a, str>>,
+    pub(crate) sub_path: Option<&'a str>,
     /// The part depends on the container's variables.
     pub(crate) sub_path_expr: bool,
 }
@@ -76,53 +74,56 @@ pub(crate) struct Mount<'a> {
 /// What is read of a container.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Container<'a> {
-    pub(crate) name: Cow<'a, str>,
+    pub(crate) name: &'a str,
     env: [EnvState<'a>; Variable::ALL.len()],
     pub(crate) env_slot: Slot,
     pub(crate) mounts: Vec<Mount<'a>>,
     pub(crate) mounts_slot: Slot,
+    /// The paths at which block devices appear.
+    pub(crate) devices: Vec<&'a str>,
     pub(crate) bracket: Bracket,
 }
 
 impl<'a> Container<'a> {
-    pub(super) fn read_all(s: &mut Scanner<'a>, count: &mut usize) -> Result<Vec<Self>, ReadError> {
+    pub(super) fn read_all(s: &mut Scanner<'a>, count: &mut usize) -> Vec<Self> {
         let mut containers = Vec::new();
-        if let Some(mut elements) = s.array()? {
-            while elements.next(s)? {
+        if let Some(mut elements) = s.array() {
+            while elements.next(s) {
                 *count += 1;
                 if *count > MAX_CONTAINERS {
-                    let fault = Fault::TooMany { what: "containers of all kinds", limit: MAX_CONTAINERS };
-                    return Err(ReadError::new(fault, s.position()));
+                    s.fail(Fault::TooMany { what: "containers of all kinds", limit: MAX_CONTAINERS });
                 }
-                containers.push(Self::read(s).inside_index(elements.count() - 1)?);
+                containers.push(Self::read(s));
             }
         }
-        Ok(containers)
+        containers
     }
 
-    fn read(s: &mut Scanner<'a>) -> Result<Self, ReadError> {
+    fn read(s: &mut Scanner<'a>) -> Self {
         let mut container = Self::default();
-        let Some(mut members) = s.object(&["name", "env", "volumeMounts"])? else {
-            return Err(s.unexpected("an object"));
+        let Some(mut members) = s.object(&["name", "env", "volumeMounts", "volumeDevices"]) else {
+            s.fail(Fault::Type { expected: "an object", found: "null" });
+            return container;
         };
-        while let Some(field) = members.next(s)? {
+        while let Some(field) = members.next(s) {
             match field {
-                "name" => container.name = s.optional_string().inside(field)?.unwrap_or_default(),
-                "env" => container.read_env(s).inside(field)?,
-                _ => container.read_mounts(s).inside(field)?,
+                "name" => container.name = s.optional_string().unwrap_or_default(),
+                "env" => container.read_env(s),
+                "volumeDevices" => container.read_devices(s),
+                _ => container.read_mounts(s),
             }
         }
-        container.bracket = Bracket { close: s.position() - 1, empty: members.is_empty() };
-        Ok(container)
+        container.bracket = Bracket::closed(s, members.is_empty());
+        container
     }
 
-    fn read_env(&mut self, s: &mut Scanner<'a>) -> Result<(), ReadError> {
-        let Some(mut elements) = s.array()? else {
+    fn read_env(&mut self, s: &mut Scanner<'a>) {
+        let Some(mut elements) = s.array() else {
             self.env_slot = Slot::null(s);
-            return Ok(());
+            return;
         };
-        while elements.next(s)? {
-            let (name, state) = read_variable(s).inside_index(elements.count() - 1)?;
+        while elements.next(s) {
+            let (name, state) = read_variable(s);
             // The last of several definitions is the one that counts in Kubernetes.
             if let Some(i) = Variable::ALL.iter().position(|variable| variable.name() == name)
                 && let Some(slot) = self.env.get_mut(i)
@@ -131,60 +132,68 @@ impl<'a> Container<'a> {
             }
         }
         self.env_slot = Slot::present(s, elements.count() == 0);
-        Ok(())
     }
 
-    fn read_mounts(&mut self, s: &mut Scanner<'a>) -> Result<(), ReadError> {
-        let Some(mut elements) = s.array()? else {
+    fn read_mounts(&mut self, s: &mut Scanner<'a>) {
+        let Some(mut elements) = s.array() else {
             self.mounts_slot = Slot::null(s);
-            return Ok(());
+            return;
         };
-        while elements.next(s)? {
-            self.mounts.push(read_mount(s).inside_index(elements.count() - 1)?);
+        while elements.next(s) {
+            self.mounts.push(read_mount(s));
         }
         self.mounts_slot = Slot::present(s, elements.count() == 0);
-        Ok(())
+    }
+
+    fn read_devices(&mut self, s: &mut Scanner<'a>) {
+        let Some(mut elements) = s.array() else { return };
+        while elements.next(s) {
+            let Some(mut members) = s.object(&["devicePath"]) else { continue };
+            while members.next(s).is_some() {
+                self.devices.extend(s.optional_string());
+            }
+        }
     }
 
     /// How it defines a variable.
-    pub(crate) fn env(&self, variable: Variable) -> &EnvState<'a> {
-        self.env.get(variable as usize).unwrap_or(&EnvState::Absent)
+    pub(crate) fn env(&self, variable: Variable) -> EnvState<'a> {
+        self.env.get(variable as usize).copied().unwrap_or_default()
     }
 
     /// Whether it defines a variable, in whatever way.
     pub(crate) fn defines(&self, variable: Variable) -> bool {
-        *self.env(variable) != EnvState::Absent
+        self.env(variable) != EnvState::Absent
     }
 }
 
-fn read_variable<'a>(s: &mut Scanner<'a>) -> Result<(Cow<'a, str>, EnvState<'a>), ReadError> {
-    let (mut name, mut value, mut from) = (Cow::default(), None, false);
-    if let Some(mut members) = s.object(&["name", "value", "valueFrom"])? {
-        while let Some(field) = members.next(s)? {
+fn read_variable<'a>(s: &mut Scanner<'a>) -> (&'a str, EnvState<'a>) {
+    let (mut name, mut value, mut from) = ("", "", false);
+    if let Some(mut members) = s.object(&["name", "value", "valueFrom"]) {
+        while let Some(field) = members.next(s) {
             match field {
-                "name" => name = s.optional_string().inside(field)?.unwrap_or_default(),
-                "value" => value = s.optional_string().inside(field)?,
-                _ => from = s.skip()? != "null",
+                "name" => name = s.optional_string().unwrap_or_default(),
+                "value" => value = s.optional_string().unwrap_or_default(),
+                _ => from = s.skip() != "null",
             }
         }
     }
-    let value = value.unwrap_or_default();
     // `$(NAME)` is replaced by the kubelet.
-    let state = if from || value.contains("$(") { EnvState::Reference } else { EnvState::Literal(value) };
-    Ok((name, state))
+    let refers = value.as_bytes().windows(2).any(|pair| pair == b"$(");
+    let state = if from || refers { EnvState::Reference } else { EnvState::Literal(value) };
+    (name, state)
 }
 
-fn read_mount<'a>(s: &mut Scanner<'a>) -> Result<Mount<'a>, ReadError> {
+fn read_mount<'a>(s: &mut Scanner<'a>) -> Mount<'a> {
     let mut mount = Mount::default();
-    if let Some(mut members) = s.object(&["name", "mountPath", "subPath", "subPathExpr"])? {
-        while let Some(field) = members.next(s)? {
+    if let Some(mut members) = s.object(&["name", "mountPath", "subPath", "subPathExpr"]) {
+        while let Some(field) = members.next(s) {
             match field {
-                "name" => mount.volume = s.optional_string().inside(field)?.unwrap_or_default(),
-                "mountPath" => mount.path = s.optional_string().inside(field)?.unwrap_or_default(),
-                "subPath" => mount.sub_path = super::name(s, field)?,
-                _ => mount.sub_path_expr = super::name(s, field)?.is_some(),
+                "name" => mount.volume = s.optional_string().unwrap_or_default(),
+                "mountPath" => mount.path = s.optional_string().unwrap_or_default(),
+                "subPath" => mount.sub_path = super::name(s),
+                _ => mount.sub_path_expr = super::name(s).is_some(),
             }
         }
     }
-    Ok(mount)
+    mount
 }

@@ -1,9 +1,6 @@
 //! On which operating system a pod will run
 //! (<https://kubernetes.io/docs/concepts/windows/user-guide/#ensuring-os-specific-workloads-land-on-the-appropriate-container-host>).
 
-use std::borrow::Cow;
-
-use crate::error::{Inside, ReadError};
 use crate::json::Scanner;
 use crate::path::Os;
 
@@ -12,7 +9,7 @@ const OS_LABELS: &[&str] = &["kubernetes.io/os", "beta.kubernetes.io/os"];
 /// What a pod says of where it may run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scheduling<'a> {
-    os_name: Option<Cow<'a, str>>,
+    os_name: Option<&'a str>,
     selects_windows: bool,
     selects_other: bool,
     /// Every required term admits nothing but Windows.
@@ -21,93 +18,89 @@ pub(super) struct Scheduling<'a> {
 
 impl<'a> Scheduling<'a> {
     pub(super) fn os(&self) -> Os {
-        let windows = match self.os_name.as_deref() {
+        let windows = match self.os_name {
             Some(name) => name == "windows",
             None => self.selects_windows || !self.selects_other && self.requires_windows,
         };
         if windows { Os::Windows } else { Os::Unix }
     }
 
-    pub(super) fn read_os(&mut self, s: &mut Scanner<'a>) -> Result<(), ReadError> {
-        if let Some(mut members) = s.object(&["name"])? {
-            while let Some(field) = members.next(s)? {
-                self.os_name = super::name(s, field)?;
+    pub(super) fn read_os(&mut self, s: &mut Scanner<'a>) {
+        if let Some(mut members) = s.object(&["name"]) {
+            while members.next(s).is_some() {
+                self.os_name = super::name(s);
             }
         }
-        Ok(())
     }
 
-    pub(super) fn read_node_selector(&mut self, s: &mut Scanner<'a>) -> Result<(), ReadError> {
-        if let Some(mut members) = s.object(OS_LABELS)? {
-            while let Some(label) = members.next(s)? {
-                if let Some(os) = s.optional_string().inside(label)? {
+    pub(super) fn read_node_selector(&mut self, s: &mut Scanner<'a>) {
+        if let Some(mut members) = s.object(OS_LABELS) {
+            while members.next(s).is_some() {
+                if let Some(os) = s.optional_string() {
                     self.selects_windows |= os == "windows";
                     self.selects_other |= os != "windows";
                 }
             }
         }
-        Ok(())
     }
 
-    pub(super) fn read_affinity(&mut self, s: &mut Scanner<'a>) -> Result<(), ReadError> {
-        let Some(mut affinity) = s.object(&["nodeAffinity"])? else { return Ok(()) };
-        while let Some(field) = affinity.next(s)? {
-            self.read_node_affinity(s).inside(field)?;
+    pub(super) fn read_affinity(&mut self, s: &mut Scanner<'a>) {
+        let Some(mut affinity) = s.object(&["nodeAffinity"]) else { return };
+        while affinity.next(s).is_some() {
+            self.read_node_affinity(s);
         }
-        Ok(())
     }
 
-    fn read_node_affinity(&mut self, s: &mut Scanner<'a>) -> Result<(), ReadError> {
-        let Some(mut node) = s.object(&["requiredDuringSchedulingIgnoredDuringExecution"])? else { return Ok(()) };
-        while let Some(field) = node.next(s)? {
-            let Some(mut required) = s.object(&["nodeSelectorTerms"]).inside(field)? else { continue };
-            while let Some(terms) = required.next(s)? {
-                self.requires_windows = terms_require_windows(s).inside(terms)?;
+    fn read_node_affinity(&mut self, s: &mut Scanner<'a>) {
+        let Some(mut node) = s.object(&["requiredDuringSchedulingIgnoredDuringExecution"]) else { return };
+        while node.next(s).is_some() {
+            let Some(mut required) = s.object(&["nodeSelectorTerms"]) else { continue };
+            while required.next(s).is_some() {
+                self.requires_windows = terms_require_windows(s);
             }
         }
-        Ok(())
     }
 }
 
 /// Terms are alternatives: each one has to.
-fn terms_require_windows(s: &mut Scanner<'_>) -> Result<bool, ReadError> {
-    let Some(mut terms) = s.array()? else { return Ok(false) };
+fn terms_require_windows(s: &mut Scanner<'_>) -> bool {
+    let Some(mut terms) = s.array() else { return false };
     let mut all = true;
-    while terms.next(s)? {
+    while terms.next(s) {
         let mut windows = false;
-        if let Some(mut term) = s.object(&["matchExpressions"])? {
-            while term.next(s)?.is_some() {
-                let Some(mut expressions) = s.array()? else { continue };
-                while expressions.next(s)? {
+        if let Some(mut term) = s.object(&["matchExpressions"]) {
+            while term.next(s).is_some() {
+                let Some(mut expressions) = s.array() else { continue };
+                while expressions.next(s) {
                     // Expressions of a term all have to hold, so one of them is enough.
-                    windows |= expression_requires_windows(s)?;
+                    windows |= expression_requires_windows(s);
                 }
             }
         }
         all &= windows;
     }
-    Ok(all && terms.count() > 0)
+    all && terms.count() > 0
 }
 
-fn expression_requires_windows(s: &mut Scanner<'_>) -> Result<bool, ReadError> {
+fn expression_requires_windows(s: &mut Scanner<'_>) -> bool {
     let (mut on_os, mut is_in, mut only_windows) = (false, false, false);
-    if let Some(mut expression) = s.object(&["key", "operator", "values"])? {
-        while let Some(field) = expression.next(s)? {
+    if let Some(mut expression) = s.object(&["key", "operator", "values"]) {
+        while let Some(field) = expression.next(s) {
             match field {
                 "key" => {
-                    on_os = s.optional_string().inside(field)?.is_some_and(|key| OS_LABELS.contains(&&*key));
+                    on_os = s.optional_string().is_some_and(|key| OS_LABELS.contains(&key));
                 }
-                "operator" => is_in = s.optional_string().inside(field)?.as_deref() == Some("In"),
+                "operator" => is_in = s.optional_string() == Some("In"),
                 _ => {
-                    let Some(mut values) = s.array().inside(field)? else { continue };
+                    let Some(mut values) = s.array() else { continue };
                     only_windows = true;
-                    while values.next(s)? {
-                        only_windows &= s.optional_string().inside(field)?.as_deref() == Some("windows");
+                    while values.next(s) {
+                        only_windows &= s.optional_string() == Some("windows");
                     }
                     only_windows &= values.count() > 0;
                 }
             }
         }
     }
-    Ok(on_os && is_in && only_windows)
+    on_os && is_in && only_windows
 }

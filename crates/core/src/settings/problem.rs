@@ -119,7 +119,9 @@ pub(crate) fn expected(what: &str, value: &Value<'_>) -> String {
 /// That a field is not known, with the one that was probably meant.
 #[cold]
 pub(super) fn unknown_field(name: &str, known: &[&str]) -> String {
-    let plain = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
+    let plain = |name: &str| -> String {
+        name.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
+    };
     let meant = known
         .iter()
         .map(|candidate| (strsim::levenshtein(&plain(name), &plain(candidate)), candidate))
@@ -127,6 +129,14 @@ pub(super) fn unknown_field(name: &str, known: &[&str]) -> String {
         .filter(|(distance, candidate)| name.len() <= 64 && *distance <= 1 + candidate.len() / 5);
     match meant {
         Some((_, candidate)) => format!("unknown field, did you mean `{candidate}`?"),
-        None => format!("unknown field, expected one of `{}`", known.join("`, `")),
+        None => {
+            let mut text = "unknown field, expected one of".to_owned();
+            for (i, name) in known.iter().enumerate() {
+                text.push_str(if i == 0 { " `" } else { ", `" });
+                text.push_str(name);
+                text.push('`');
+            }
+            text
+        }
     }
 }

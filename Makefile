@@ -1,0 +1,93 @@
+# Kubewarden's names where they exist. Each target installs what it needs first, or says how to get it.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+locked := $(if $(CI),--locked)
+demo := $(or $(CARGO_TARGET_DIR),target)/debug/demo
+
+# cargo starts the runner of the core's tests in that crate's folder.
+wasi_tests := crates/core/run-wasi.mjs
+with_wasi_runner := CARGO_TARGET_WASM32_WASIP1_RUNNER="node --no-warnings run-wasi.mjs"
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ' *## *' '/^[a-z]/ && NF == 2 { sub(/:.*/, "", $$1); printf "make %-23s%s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: ## Install what the other targets need, and say what is left to do by hand
+	@tools/setup rust-all clippy fmt cc optional
+
+# The policy
+
+.PHONY: run
+run: annotated-policy.wasm ## Run the policy on a real pod, or on yours: POD=pod.yaml SETTINGS=… SERVICE_ACCOUNT=…
+	@tools/setup cc
+	@[ -f $(demo) ] || echo "Building the host that runs it: Wasmtime takes minutes, once"
+	@cargo build $(if $(wildcard $(demo)),--quiet) $(locked) --package demo
+	@echo
+	@cargo run --quiet --package demo -- $${POD:+--pod "$$POD"} $${SETTINGS:+--settings "$$SETTINGS"} \
+	  $${SERVICE_ACCOUNT:+--service-account "$$SERVICE_ACCOUNT"} $${CONFIG_MAP:+--config-map "$$CONFIG_MAP"}
+
+.PHONY: annotated-policy.wasm
+annotated-policy.wasm: ## Build the module, with its metadata
+	@tools/setup rust
+	@tools/build-module
+
+.PHONY: policy.wasm
+policy.wasm: annotated-policy.wasm ## The same module, as Kubewarden's tools call it before `kwctl annotate`
+
+# Checks
+
+.PHONY: test
+test: annotated-policy.wasm ## Run all tests but those that need a cluster
+	@tools/setup cc
+	cargo test $(locked) --workspace --no-fail-fast
+	@if [ ! -f $(wasi_tests) ]; then \
+	  echo "not run: the core's tests in WebAssembly: $(wasi_tests) is missing"; \
+	elif ! command -v node >/dev/null; then \
+	  echo "not run: the core's tests in WebAssembly: node is missing (https://nodejs.org, 20 or later)"; \
+	else set -x; \
+	  $(with_wasi_runner) cargo test $(locked) --package pod-identity-core --target wasm32-wasip1 --no-fail-fast; \
+	fi
+
+.PHONY: e2e-tests
+e2e-tests: annotated-policy.wasm ## Run the policy with kwctl, as its users do
+	@if ! command -v kwctl >/dev/null; then \
+	  echo "not run: kwctl is missing (https://github.com/kubewarden/kwctl/releases)"; \
+	elif ! command -v bats >/dev/null; then \
+	  echo "not run: bats is missing (https://bats-core.readthedocs.io)"; \
+	else set -x; bats e2e-tests/kwctl.bats; fi
+
+.PHONY: lint
+lint: ## Check format, lints and documentation; warnings are errors
+	@tools/setup rust clippy fmt cc
+	cargo fmt --all --check
+	cargo clippy $(locked) --workspace --all-targets -- -D warnings
+	cargo clippy $(locked) --package pod-identity-policy --package pod-identity-core --target wasm32-wasip1 -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc $(locked) --workspace --no-deps
+
+.PHONY: fmt
+fmt: ## Format the code
+	@tools/setup fmt
+	cargo fmt --all
+
+# Test data
+
+.PHONY: record
+record: ## Record the admission reviews in testdata from a real kube-apiserver, which Go builds once
+	@tools/setup rust cc go
+	cargo run --package envtest --bin record-reviews -- testdata/reviews
+	cargo run --package envtest --bin record-reviews -- testdata/cases
+
+.PHONY: update-expectations
+update-expectations: annotated-policy.wasm ## Make what is answered what is expected, to be read as a diff
+	UPDATE_EXPECTATIONS=1 cargo test --test corpus the_core_answers_as_expected
+	cargo test --test corpus
+	UPDATE_EXPECTATIONS=1 cargo test --package demo
+
+.PHONY: clean
+clean: ## Remove everything that was built or installed here
+	cargo clean
+	rm -rf tools/node_modules annotated-policy.wasm policy.wasm

@@ -1,0 +1,4 @@
+//! What holds for every input.
+
+#[path = "properties/scaling.rs"]
+mod scaling;

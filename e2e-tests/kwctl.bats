@@ -4,7 +4,7 @@
 #
 #   make annotated-policy.wasm && bats e2e-tests/kwctl.bats
 #
-# Whole answers are compared, with the patch decoded. Lookups are replayed from sessions/, so no cluster is
+# Whole answers are compared, with the patch decoded. Lookups are replayed from lookups/, so no cluster is
 # needed. KWCTL names another kwctl, POLICY another module. To write the expected answers anew, after reading
 # what changed: UPDATE=1 bats e2e-tests/kwctl.bats
 
@@ -13,7 +13,7 @@ setup() {
   KWCTL="${KWCTL:-kwctl}"
   POLICY="${POLICY:-annotated-policy.wasm}"
   cases=testdata/cases
-  sessions=e2e-tests/sessions
+  lookups=e2e-tests/lookups
   out="$BATS_TEST_TMPDIR"
   # Nothing here may depend on a cluster that happens to be at hand.
   export KUBECONFIG="$out/no-such-kubeconfig"
@@ -46,14 +46,14 @@ all_replayed() {
 
 @test "a role from the service account's annotation, looked up through the host" {
   evaluate $cases/identity-role-from-the-annotation/request.json --allow-context-aware \
-    --replay-host-capabilities-interactions $sessions/annotation.yml
+    --replay-host-capabilities-interactions $lookups/annotation.yml
   all_replayed
   same_as annotation.json
 }
 
 @test "a service account that is not there and no mapping: the pod is left as it is" {
   evaluate $cases/identity-role-from-the-annotation/request.json --allow-context-aware \
-    --replay-host-capabilities-interactions $sessions/not-there.yml
+    --replay-host-capabilities-interactions $lookups/not-there.yml
   all_replayed
   same_as not-there.json
 }
@@ -75,7 +75,7 @@ all_replayed() {
 
 @test "a role from the config map of kOps" {
   evaluate $cases/kops-config-map/request.json --settings-path examples/settings/kops.yaml --allow-context-aware \
-    --replay-host-capabilities-interactions $sessions/kops.yml
+    --replay-host-capabilities-interactions $lookups/kops.yml
   all_replayed
   same_as kops.json
 }
@@ -93,7 +93,7 @@ all_replayed() {
 
 @test "verify: a pod without its identity is refused" {
   evaluate $cases/identity-role-from-the-annotation/request.json --settings-json '{"mode": "verify"}' \
-    --allow-context-aware --replay-host-capabilities-interactions $sessions/annotation.yml
+    --allow-context-aware --replay-host-capabilities-interactions $lookups/annotation.yml
   all_replayed
   same_as verify.json
 }

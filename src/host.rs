@@ -74,7 +74,7 @@ pub(crate) fn held<'a, T>(
             Ok(None) => Found::NotThere,
             Err(error) => {
                 let remedy = "the host's answer has to be the object that was asked for";
-                Found::Unknown(Unknown { reason: error.to_string(), remedy })
+                Found::Unknown(Unknown { reason: error.message(), remedy })
             }
         },
         Found::NotThere => Found::NotThere,

@@ -2,7 +2,7 @@
 //!
 //! Nothing survives a call: policy-server makes a new instance for each request.
 
-use pod_identity_core::{Admission, Arena, ConfigMap, Facts, Found, Lookup, Review, ServiceAccount, Settings};
+use pod_identity_core::{Admission, Arena, ConfigMap, Facts, Found, Lookup, Review, ServiceAccount, Settings, number};
 use std::cell::OnceCell;
 
 #[cfg(target_arch = "wasm32")]
@@ -29,8 +29,8 @@ pub type HostCall = dyn Fn(&str, &str) -> Result<String, String>;
 pub fn validate(payload: &[u8], host_call: &HostCall) -> String {
     let arena = Arena::default();
     let read = core::str::from_utf8(payload)
-        .map_err(|error| format!("the request is not UTF-8 at byte {}", error.valid_up_to()))
-        .and_then(|text| Review::read(text, &arena).map_err(|error| format!("the request could not be read: {error}")));
+        .map_err(|error| "the request is not UTF-8 at byte ".to_owned() + &number(error.valid_up_to() as u64))
+        .and_then(|text| Review::read(text, &arena).map_err(|error| "the request could not be read: ".to_owned() + &error.message()));
     let (request, settings) = match read {
         Ok(Review { request: Some(request), settings, .. }) => (request, settings),
         Ok(_) => return response::refused(400, "the request could not be read: expected `request`, found none"),
@@ -64,11 +64,14 @@ pub fn validate_settings(payload: &[u8]) -> String {
     let arena = Arena::default();
     let text = match core::str::from_utf8(payload) {
         Ok(text) => text,
-        Err(error) => return response::settings(Some(&format!("not UTF-8 at byte {}", error.valid_up_to()))),
+        Err(error) => {
+            let message = "not UTF-8 at byte ".to_owned() + &number(error.valid_up_to() as u64);
+            return response::settings(Some(&message));
+        },
     };
     let (settings, mut problems) = Settings::read(text, &arena);
     settings.check(&mut problems, &arena);
-    response::settings((!problems.is_empty()).then(|| problems.to_string()).as_deref())
+    response::settings((!problems.is_empty()).then(|| problems.message()).as_deref())
 }
 
 /// A look-up's answer, for the modules of this crate.

@@ -1,7 +1,7 @@
 //! Answers as policy-server reads them
 //! (<https://docs.kubewarden.io/reference/spec/mutating-policies>).
 
-use pod_identity_core::{Decision, Outcome, response, write_string};
+use pod_identity_core::{Decision, Outcome, number, response, write_string};
 
 /// The answer to a request.
 #[must_use]
@@ -50,7 +50,7 @@ pub fn refused(code: u16, message: &str) -> String {
 }
 
 fn refusal_head(code: u16, message: &str) -> String {
-    let mut out = format!("{{\"accepted\":false,\"code\":{code},\"message\":");
+    let mut out = "{\"accepted\":false,\"code\":".to_owned() + &number(code.into()) + ",\"message\":";
     write_string(&mut out, message);
     out
 }

@@ -30,7 +30,7 @@ fn core_answer(case: &Case) -> Answer {
     let at_admission = problems.clone();
     settings.check(&mut problems, &arena);
     let mut answer =
-        Answer { settings_message: (!problems.is_empty()).then(|| problems.to_string()), ..Answer::default() };
+        Answer { settings_message: (!problems.is_empty()).then(|| problems.message()), ..Answer::default() };
     let Some(review) = &case.review else { return answer };
     let text = review.to_string();
     let review = match Review::read(&text, &arena) {

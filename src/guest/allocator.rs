@@ -59,8 +59,18 @@ unsafe impl GlobalAlloc for Heap {
     #[inline(always)]
     unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
 
+    /// Nothing is handed out twice, and fresh memory is zero.
+    #[inline(always)]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's.
+        unsafe { self.alloc(layout) }
+    }
+
     #[inline(never)]
     unsafe fn realloc(&self, piece: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if size <= layout.size() {
+            return piece;
+        }
         let start = piece as usize;
         if start + layout.size() == self.next.get() {
             return if self.reserve(start, size).is_some() { piece } else { null_mut() };
@@ -69,9 +79,62 @@ unsafe impl GlobalAlloc for Heap {
         unsafe {
             let new = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
             if !new.is_null() {
-                copy_nonoverlapping(piece, new, layout.size().min(size));
+                copy_nonoverlapping(piece, new, layout.size());
             }
             new
         }
     }
 }
+
+/// What C asks for is preceded by its size, for C does not say it again.
+const HEADER: usize = 16;
+
+fn c_layout(size: usize) -> Layout {
+    Layout::from_size_align(size.saturating_add(HEADER), HEADER).unwrap_or(Layout::new::<u8>())
+}
+
+/// The C library keeps its environment here; with its own allocator the module would have two.
+///
+/// # Safety
+///
+/// That of C's `malloc`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn malloc(size: usize) -> *mut u8 {
+    // SAFETY: the layout is not empty, and the header is inside of it.
+    unsafe {
+        let piece = HEAP.alloc(c_layout(size));
+        if piece.is_null() {
+            return piece;
+        }
+        piece.cast::<usize>().write(size);
+        piece.add(HEADER)
+    }
+}
+
+/// # Safety
+///
+/// That of C's `calloc`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut u8 {
+    // SAFETY: as `malloc`; fresh memory is zero.
+    count.checked_mul(size).map_or(null_mut(), |size| unsafe { malloc(size) })
+}
+
+/// # Safety
+///
+/// That of C's `realloc`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn realloc(piece: *mut u8, size: usize) -> *mut u8 {
+    // SAFETY: the caller has the piece from `malloc`, so its header stands before it.
+    unsafe {
+        let new = malloc(size);
+        if !piece.is_null() && !new.is_null() {
+            let old = piece.sub(HEADER).cast::<usize>().read();
+            copy_nonoverlapping(piece, new, old.min(size));
+        }
+        new
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn free(_: *mut u8) {}

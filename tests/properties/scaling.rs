@@ -281,8 +281,13 @@ const SHAPES: &[Shape] = &[
         let mapping = list(n, |i| format!(r#""*a*a*a*b/*p*i{i}":"{ROLE}""#));
         Pod::default().create_with(&format!(r#"{{"mapping":{{{mapping},"*/*":"{ROLE}"}}}}"#))
     } },
-    Shape { name: "mapping keys that all match", n: 8_000, input: |n| {
-        let mapping = list(n, |i| format!(r#""p*/*a{}pi":"{ROLE}{}""#, "*".repeat(i % 7), " ".repeat(i / 7)));
+    Shape { name: "mapping keys that all match", n: 3_200, input: |n| {
+        // Up to two `*` in each of eight places.
+        let stars = |i: usize, place: u32| "*".repeat(i / 3_usize.pow(place) % 3);
+        let mapping = list(n, |i| {
+            let key: String = ["", "p", "a", "y", "/", "a", "p", "i"].iter().zip([7, 0, 1, 2, 3, 4, 5, 6]).map(|(c, place)| format!("{c}{}", stars(i, place))).collect();
+            format!(r#""{key}":{{"roleArn":"{ROLE}","region":"eu-west-1"}}"#)
+        });
         Pod::default().create_with(&format!(r#"{{"mapping":{{{mapping}}}}}"#))
     } },
     Shape { name: "the worst glob against the longest names", n: 300, input: |n| {

@@ -2,7 +2,7 @@
 //!
 //! Warnings, audit annotations, metrics and explanations all read this one account.
 
-use core::fmt::{self, Write as _};
+use crate::message::{message, number};
 
 /// A value that is resolved by itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -203,9 +203,9 @@ impl<'a> Account<'a> {
         }
         let place = self.place(look.field, &look.source);
         let text = match &look.said {
-            Said::Bad { text: "", expected } => format!("{place} is empty: expected {expected}"),
-            Said::Bad { text, expected } => format!("{place}: `{}` is not {expected}", Escaped(text)),
-            Said::Clamped { text, used } => format!("{place}: {}", out_of_bounds(text, *used)),
+            Said::Bad { text: "", expected } => message("{=} is empty: expected {=}", &[&place, expected]),
+            Said::Bad { text, expected } => message("{=}: `{}` is not {=}", &[&place, text, expected]),
+            Said::Clamped { text, used } => message("{=}: {=}", &[&place, &out_of_bounds(text, *used)]),
             _ => return None,
         };
         Some(Warning { reason: Reason::BadValue, text })
@@ -217,17 +217,14 @@ impl<'a> Account<'a> {
         let Scope { prefix, namespace, pod, service_account } = &self.scope;
         let name = field.annotation();
         match source {
-            Source::Pod => format!("annotation `{prefix}/{name}` of pod `{}/{}`", Escaped(namespace), Escaped(pod)),
+            Source::Pod => message("annotation `{=}/{=}` of pod `{}/{}`", &[prefix, name, namespace, pod]),
             Source::ServiceAccount => {
-                format!("annotation `{prefix}/{name}` of service account `{namespace}/{service_account}`")
+                message("annotation `{=}/{=}` of service account `{=}/{=}`", &[prefix, name, namespace, service_account])
             }
-            Source::ServiceAccountContainer(container) => format!(
-                "annotation `{prefix}/{name}.{}` of service account `{namespace}/{service_account}`",
-                Escaped(container)
-            ),
-            Source::Mapping(key) => format!("mapping entry `{}`", Escaped(key.unwrap_or_default())),
+            Source::ServiceAccountContainer(container) => message("annotation `{=}/{=}.{}` of service account `{=}/{=}`", &[prefix, name, container, namespace, service_account]),
+            Source::Mapping(key) => message("mapping entry `{}`", &[key.unwrap_or_default()]),
             Source::ConfigMap(key) => {
-                format!("config map entry `{}`", Escaped(key.unwrap_or_default()))
+                message("config map entry `{}`", &[key.unwrap_or_default()])
             }
             Source::ContainerCredentials | Source::Settings | Source::Default => "settings".to_owned(),
         }
@@ -236,31 +233,5 @@ impl<'a> Account<'a> {
 
 /// That a number of seconds was brought into its bounds.
 pub(crate) fn out_of_bounds(text: &str, used: u64) -> String {
-    format!("`{}` is out of bounds: expected 600 to 4294967296 seconds, {used} is used", Escaped(text))
-}
-
-/// Somebody's text in a message: what is not printable ASCII is escaped, and a long one is cut.
-///
-/// The API server drops a warning with a control character without a word, terminals obey escape sequences,
-/// and logs are read by line.
-#[derive(Clone, Copy, Debug)]
-pub struct Escaped<'e>(pub &'e str);
-
-/// Characters of somebody's text that a message shows.
-const SHOWN: usize = 200;
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, c) in self.0.chars().enumerate() {
-            if i == SHOWN {
-                return f.write_str("...");
-            }
-            if matches!(c, ' '..='~') {
-                f.write_char(c)?;
-            } else {
-                write!(f, "{}", c.escape_default())?;
-            }
-        }
-        Ok(())
-    }
+    message("`{}` is out of bounds: expected 600 to 4294967296 seconds, {=} is used", &[text, &number(used)])
 }

@@ -2,7 +2,8 @@
 
 use std::cell::OnceCell;
 
-use crate::account::{Account, Escaped, Field, Reason, Scope, Source};
+use crate::message::message;
+use crate::account::{Account, Field, Reason, Scope, Source};
 use crate::arn;
 use crate::edit::{Change, pod_edits, service_account_edits};
 use crate::error::ReadError;
@@ -11,7 +12,7 @@ use crate::json::Arena;
 use crate::identity::{Identity, Method, Resolved, Resolver, Role, Roles, Selection};
 use crate::mapping::{self, Entry, Pair};
 use crate::names;
-use crate::plan::{Plan, Plans, Target, Token, candidates, has_all};
+use crate::plan::{Plan, Plans, Token, candidates, has_all};
 use crate::pod::{Metadata, Pod};
 use crate::review::{Request, Subject};
 use crate::service_account::Annotations;
@@ -84,13 +85,13 @@ pub struct Refusal {
 impl Refusal {
     #[cold]
     pub(crate) fn unreadable(what: &str, error: &ReadError) -> Self {
-        let message = format!("{what} could not be read: {error}");
+        let message = message("{=} could not be read: {=}", &[what, &error.message()]);
         Self { code: 400, reason: RefusalReason::Unreadable, message }
     }
 
     #[cold]
     pub(crate) fn settings(problems: &Problems) -> Self {
-        let message = format!("the settings are malformed: {problems}");
+        let message = message("the settings are malformed: {=}", &[&problems.message()]);
         Self { code: 500, reason: RefusalReason::Settings, message }
     }
 }
@@ -205,7 +206,7 @@ impl<'a> PodState<'a> {
             (Subject::EphemeralContainers, None) => Some(Vec::new()),
             _ => None,
         };
-        let skip_label = format!("{}/{SKIP_LABEL}", settings.annotation_prefix);
+        let skip_label = message("{=}/{=}", &[settings.annotation_prefix, SKIP_LABEL]);
         let labelled = pod.metadata.labels.get(&skip_label).map_err(unreadable)?.is_some();
         let mirrored = pod.metadata.annotations.get(MIRROR).map_err(unreadable)?.is_some();
         let service_account = pod.service_account().unwrap_or_default();
@@ -224,11 +225,7 @@ impl<'a> PodState<'a> {
             && let Some(namespace) = pod.metadata.namespace
             && namespace != request.namespace
         {
-            let message = format!(
-                "the pod's namespace is `{}`, expected that of the request, `{}`",
-                Escaped(namespace),
-                request.namespace
-            );
+            let message = message("the pod's namespace is `{}`, expected that of the request, `{=}`", &[namespace, request.namespace]);
             return Err(Refusal { code: 400, reason: RefusalReason::NamespaceMismatch, message });
         }
         let credentials = match &settings.container_credentials {
@@ -332,21 +329,21 @@ impl<'a> PodState<'a> {
         self.warn_about_lists(account);
         let pair = self.pair(request);
         // Container credentials take precedence, so that the mapping has no part in it.
-        let mapped = if self.credentials.is_some() { Ok(None) } else { self.mapped(request, settings).clone() };
+        let mapped = if self.credentials.is_some() { &Ok(None) } else { self.mapped(request, settings) };
         let mut resolver = Resolver { settings, pair, account, arena: request.arena };
         let mut identity = match resolver.resolve(&self.annotations, mapped, self.credentials, facts)? {
             Resolved::Identity(identity) => *identity,
             Resolved::None => return self.unserved(request, settings, account, Unchanged::NoIdentity),
             Resolved::Unknown => return self.unserved(request, settings, account, Unchanged::LookupUnknown),
         };
-        let targets: Vec<Target<'_, 'a>> = candidates(&self.pod, self.old_ephemeral.as_deref())
-            .into_iter()
-            .filter(|target| identity.selection.serves(target.container.name, self.old_ephemeral.is_some()))
-            .filter(|target| match &identity.method {
+        let mut targets = candidates(&self.pod, self.old_ephemeral.as_deref());
+        targets.retain(|target| {
+            let has_role = match &identity.method {
                 Method::WebIdentity(roles) => roles.of(target.container.name).is_some(),
                 Method::ContainerCredentials(_) => true,
-            })
-            .collect();
+            };
+            has_role && identity.selection.serves(target.container.name, self.old_ephemeral.is_some())
+        });
         if self.annotations.include.is_none() && identity.selection.serves_none() && self.old_ephemeral.is_none() {
             warn_of_none_included(Source::ServiceAccount, account);
         }
@@ -410,13 +407,7 @@ impl<'a> PodState<'a> {
         {
             for name in container_names(list.unwrap_or_default()) {
                 if !self.pod.all_containers().any(|container| container.name == name) {
-                    texts.push(format!(
-                        "annotation `{prefix}/{}` of pod `{}/{}`: `{}` is no container of the pod",
-                        field.annotation(),
-                        Escaped(namespace),
-                        Escaped(pod),
-                        Escaped(name)
-                    ));
+                    texts.push(message("annotation `{=}/{=}` of pod `{}/{}`: `{}` is no container of the pod", &[prefix, field.annotation(), namespace, pod, name]));
                 }
             }
         }

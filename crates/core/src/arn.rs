@@ -1,8 +1,7 @@
 //! Role ARNs (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns>).
 
-use core::fmt;
-
 use crate::json::Arena;
+use crate::message::message;
 
 /// Why a text is no role ARN, and what was expected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,10 +28,11 @@ pub enum ArnError {
     PathCharacter,
 }
 
-impl fmt::Display for ArnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("is not a role ARN: ")?;
-        f.write_str(match self {
+impl ArnError {
+    /// What was expected.
+    #[must_use]
+    pub fn expected(self) -> &'static str {
+        match self {
             Self::NotAnArn => "expected `arn:<partition>:iam::<account>:role/<name>` (`composeRoleArn` completes a bare name)",
             Self::Partition => "the partition must be `aws` or `aws-` and lower-case words",
             Self::Service => "the service must be `iam`",
@@ -43,7 +43,7 @@ impl fmt::Display for ArnError {
             Self::NameTooLong => "the role's name must have at most 64 characters",
             Self::NameCharacter => "the role's name must consist of letters, digits and `_+=,.@-`",
             Self::PathCharacter => "the role's path must be printable ASCII without blanks",
-        })
+        }
     }
 }
 
@@ -72,7 +72,8 @@ pub fn check_role_arn(text: &str) -> Result<(), ArnError> {
         return Err(ArnError::Account);
     }
     let path_and_name = resource.strip_prefix("role/").ok_or(ArnError::Resource)?;
-    let (path, name) = path_and_name.rsplit_once('/').unwrap_or(("", path_and_name));
+    let name = path_and_name.split('/').last().unwrap_or_default();
+    let path = path_and_name.strip_suffix(name).unwrap_or_default();
     if name.is_empty() {
         return Err(ArnError::NameMissing);
     }
@@ -141,10 +142,9 @@ impl ComposeRoleArn<'_> {
             return role;
         }
         let name = role.strip_prefix('/').unwrap_or(role);
-        arena.keep(&format!("arn:{}:iam::{}:role/{name}", self.partition, self.account_id))
+        arena.keep(&message("arn:{=}:iam::{=}:role/{=}", &[self.partition, self.account_id, name]))
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;

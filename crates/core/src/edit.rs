@@ -5,6 +5,7 @@
 
 use core::ops::Range;
 
+use crate::message::{joined, message, number};
 use crate::json::write_string;
 use crate::plan::{Addition, EnvValue, EnvVar, List, POD_IDENTITY_LABEL, PodPlan, ServiceAccountPlan, Volume};
 use crate::pod::{Bracket, Pod, Slot, StringMap};
@@ -28,6 +29,9 @@ struct Operation {
     /// Absent for `remove`.
     value: Option<String>,
 }
+
+/// The labels of a pod that has none.
+const POD_IDENTITY_LABELS: &str = "{\"eks.amazonaws.com/pod-identity\":\"enabled\"}";
 
 /// What is done to an object.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -106,7 +110,7 @@ fn container_edits(pod: &Pod<'_>, addition: &Addition<'_>, edits: &mut Vec<Edit>
         List::Ephemeral => ("ephemeralContainers", &pod.ephemeral_containers),
     };
     let Some(container) = containers.get(addition.index) else { return };
-    let path = format!("/spec/{list}/{}", addition.index);
+    let path = message("/spec/{=}/{=}", &[list, &number(addition.index as u64)]);
     if !addition.env.is_empty() {
         let values = addition.env.iter().map(env_json).collect();
         edits.push(append(&container.env_slot, container.bracket, &path, "env", values));
@@ -123,10 +127,10 @@ fn container_edits(pod: &Pod<'_>, addition: &Addition<'_>, edits: &mut Vec<Edit>
 
 /// Appends to an array that may not be there yet.
 fn append(slot: &Slot, outer: Bracket, outer_path: &str, key: &str, values: Vec<String>) -> Edit {
-    let path = format!("{outer_path}/{key}");
+    let path = message("{=}/{=}", &[outer_path, key]);
     match slot {
         Slot::Present(bracket) => {
-            let text = joined(&values);
+            let text = joined(&values, ",");
             let end = path + "/-";
             let operations = values
                 .into_iter()
@@ -134,7 +138,7 @@ fn append(slot: &Slot, outer: Bracket, outer_path: &str, key: &str, values: Vec<
                 .collect();
             Edit { at: bracket.close..bracket.close, comma: !bracket.empty, text, operations }
         }
-        slot => put(slot, outer, path, key, format!("[{}]", joined(&values))),
+        slot => put(slot, outer, path, key, message("[{=}]", &[&joined(&values, ",")])),
     }
 }
 
@@ -156,7 +160,7 @@ fn label_edit(pod: &Pod<'_>) -> Edit {
     let metadata = match &pod.metadata.slot {
         Slot::Present(bracket) => *bracket,
         slot => {
-            let value = format!("{{\"labels\":{{\"{POD_IDENTITY_LABEL}\":\"enabled\"}}}}");
+            let value = message("{\"labels\":{=}}", &[POD_IDENTITY_LABELS]);
             return put(slot, pod.root, "/metadata".to_owned(), "metadata", value);
         }
     };
@@ -166,8 +170,7 @@ fn label_edit(pod: &Pod<'_>) -> Edit {
             put(&Slot::Absent, *bracket, path, POD_IDENTITY_LABEL, "\"enabled\"".to_owned())
         }
         slot => {
-            let value = format!("{{\"{POD_IDENTITY_LABEL}\":\"enabled\"}}");
-            put(slot, metadata, "/metadata/labels".to_owned(), "labels", value)
+            put(slot, metadata, "/metadata/labels".to_owned(), "labels", POD_IDENTITY_LABELS.to_owned())
         }
     }
 }
@@ -191,11 +194,11 @@ fn volume_json(volume: &Volume<'_>) -> String {
     write_string(&mut out, volume.name);
     out.push_str(",\"projected\":{");
     if let Some(mode) = volume.file_mode {
-        out.push_str(&format!("\"defaultMode\":{mode},"));
+        out.push_str(&message("\"defaultMode\":{=},", &[&number(mode.into())]));
     }
     out.push_str("\"sources\":[{\"serviceAccountToken\":{\"audience\":");
     write_string(&mut out, volume.audience);
-    out.push_str(&format!(",\"expirationSeconds\":{},\"path\":", volume.expiration.seconds()));
+    out.push_str(&message(",\"expirationSeconds\":{=},\"path\":", &[&number(volume.expiration.seconds())]));
     write_string(&mut out, volume.path);
     out.push_str("}}]}}");
     out
@@ -240,7 +243,7 @@ pub(crate) fn service_account_edits(
             Operation { op, path, value }
         })
         .collect();
-    vec![Edit { at: annotations.open + 1..bracket.close, comma: false, text: joined(&inside), operations }]
+    vec![Edit { at: annotations.open + 1..bracket.close, comma: false, text: joined(&inside, ","), operations }]
 }
 
 fn object_json<'t>(members: impl Iterator<Item = (&'t str, &'t str)>) -> String {
@@ -254,17 +257,6 @@ fn object_json<'t>(members: impl Iterator<Item = (&'t str, &'t str)>) -> String 
         write_string(&mut out, value);
     }
     out.push('}');
-    out
-}
-
-fn joined(values: &[String]) -> String {
-    let mut out = String::new();
-    for value in values {
-        if !out.is_empty() {
-            out.push(',');
-        }
-        out.push_str(value);
-    }
     out
 }
 

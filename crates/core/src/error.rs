@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::message::{message, number};
+
 /// One step of the way to a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Segment {
@@ -64,32 +66,47 @@ impl ReadError {
     }
 }
 
+impl ReadError {
+    /// Where it was, and what was expected.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let mut out = String::new();
+        for segment in &self.path {
+            match segment {
+                Segment::Member(name) => {
+                    if !out.is_empty() {
+                        out.push('.');
+                    }
+                    out.push_str(name);
+                }
+                Segment::Index(index) => out.push_str(&message("[{=}]", &[&number(*index as u64)])),
+                Segment::Other => {}
+            }
+        }
+        if !out.is_empty() {
+            out = message("`{=}`: ", &[&out]);
+        }
+        let at = number(self.at as u64);
+        out.push_str(&match self.fault {
+            Fault::Syntax { expected } => message("not JSON at byte {=}: expected {=}", &[&at, expected]),
+            Fault::TooDeep => {
+                message("nested too deep at byte {=}: expected at most {=} levels", &[&at, &number(crate::MAX_DEPTH as u64)])
+            }
+            Fault::Type { expected, found } => message("expected {=}, found {=}", &[expected, found]),
+            Fault::Duplicate => "a key stands there twice, expected once".to_owned(),
+            Fault::TooMany { what, limit } => {
+                message("too many {=}: expected at most {=}", &[what, &number(limit as u64)])
+            }
+            Fault::Missing { what } => message("expected {=}, found none", &[what]),
+        });
+        out
+    }
+}
+
 impl core::error::Error for ReadError {}
 
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut written = false;
-        for segment in &self.path {
-            let opening = if written { "" } else { "`" };
-            match segment {
-                Segment::Member(name) => write!(f, "{opening}{}{name}", if written { "." } else { "" })?,
-                Segment::Index(index) => write!(f, "{opening}[{index}]")?,
-                Segment::Other => continue,
-            }
-            written = true;
-        }
-        if written {
-            f.write_str("`: ")?;
-        }
-        match self.fault {
-            Fault::Syntax { expected } => write!(f, "not JSON at byte {}: expected {expected}", self.at),
-            Fault::TooDeep => {
-                write!(f, "nested too deep at byte {}: expected at most {} levels", self.at, crate::MAX_DEPTH)
-            }
-            Fault::Type { expected, found } => write!(f, "expected {expected}, found {found}"),
-            Fault::Duplicate => f.write_str("a key stands there twice, expected once"),
-            Fault::TooMany { what, limit } => write!(f, "too many {what}: expected at most {limit}"),
-            Fault::Missing { what } => write!(f, "expected {what}, found none"),
-        }
+        f.write_str(&self.message())
     }
 }

@@ -67,17 +67,7 @@ impl<'a> ServiceAccount<'a> {
     ///
     /// When it is not the one that was asked for.
     pub fn read(text: &'a str, namespace: &str, name: &str, arena: &'a Arena) -> Result<Self, ReadError> {
-        let mut s = Scanner::new(text, arena);
-        let (mut kind, mut metadata) = (None, Metadata::default());
-        if let Some(mut members) = s.object(&["kind", "metadata"]) {
-            while let Some(field) = members.next(&mut s) {
-                match field {
-                    "kind" => kind = s.optional_string(),
-                    _ => metadata = Metadata::read(&mut s),
-                }
-            }
-        }
-        let metadata = s.result(metadata)?;
+        let (kind, metadata, _) = read_object(text, "", arena)?;
         if kind == Some("ServiceAccount") && metadata.namespace == Some(namespace) && metadata.name == Some(name) {
             Ok(Self { annotations: metadata.annotations })
         } else {
@@ -107,18 +97,7 @@ impl<'a> ConfigMap<'a> {
         key: &str,
         arena: &'a Arena,
     ) -> Result<Option<Self>, ReadError> {
-        let mut s = Scanner::new(text, arena);
-        let (mut kind, mut metadata, mut document) = (None, Metadata::default(), None);
-        if let Some(mut members) = s.object(&["kind", "metadata", "data"]) {
-            while let Some(field) = members.next(&mut s) {
-                match field {
-                    "kind" => kind = s.optional_string(),
-                    "metadata" => metadata = Metadata::read(&mut s),
-                    _ => document = read_data(&mut s, key),
-                }
-            }
-        }
-        let document = s.result(document)?;
+        let (kind, metadata, document) = read_object(text, key, arena)?;
         let is = |found: Option<&str>, wanted: &str| found.is_none_or(|found| found == wanted);
         if is(kind, "ConfigMap") && is(metadata.namespace, namespace) && is(metadata.name, name) {
             Ok(document.map(|document| Self { document }))
@@ -126,6 +105,26 @@ impl<'a> ConfigMap<'a> {
             Err(ReadError::new(Fault::Missing { what: "the config map that was asked for" }))
         }
     }
+}
+
+/// Its kind, its metadata, and what its data holds under a key.
+fn read_object<'a>(
+    text: &'a str,
+    key: &str,
+    arena: &'a Arena,
+) -> Result<(Option<&'a str>, Metadata<'a>, Option<&'a str>), ReadError> {
+    let mut s = Scanner::new(text, arena);
+    let (mut kind, mut metadata, mut document) = (None, Metadata::default(), None);
+    if let Some(mut members) = s.object(&["kind", "metadata", "data"]) {
+        while let Some(field) = members.next(&mut s) {
+            match field {
+                "kind" => kind = s.optional_string(),
+                "metadata" => metadata = Metadata::read(&mut s),
+                _ => document = read_data(&mut s, key),
+            }
+        }
+    }
+    s.result((kind, metadata, document))
 }
 
 fn read_data<'a>(s: &mut Scanner<'a>, wanted: &str) -> Option<&'a str> {

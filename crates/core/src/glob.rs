@@ -1,7 +1,5 @@
 //! Globs: `*` stands for any characters, none included, `?` for exactly one.
 
-use core::fmt;
-
 use crate::names::{is_dns_label, is_dns_subdomain};
 
 /// Characters that a glob may have.
@@ -24,14 +22,14 @@ pub enum GlobError {
     Empty,
 }
 
-impl fmt::Display for GlobError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl GlobError {
+    /// What is wrong, and what was expected.
+    #[must_use]
+    pub fn message(self) -> &'static str {
         match self {
-            Self::TooLong => write!(f, "is too long for a glob: expected at most {MAX_LENGTH} characters"),
-            Self::TooManyWildcards => {
-                write!(f, "has too many wildcards: expected at most {MAX_WILDCARDS} of `*` and `?`")
-            }
-            Self::Empty => f.write_str("is empty: expected a glob"),
+            Self::TooLong => "a glob is too long: expected at most 253 characters",
+            Self::TooManyWildcards => "a glob has too many wildcards: expected at most 8 of `*` and `?`",
+            Self::Empty => "a glob is empty: expected at least one character",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Who a pod is: which method and role, and every other value, each from the most specific source.
 
+use crate::message::{escape_into, message};
 use crate::account::{Account, Field, Reason, Said, Shown, Source};
 use crate::admission::{Refusal, RefusalReason};
 use crate::arn;
@@ -125,7 +126,7 @@ impl<'a> Resolver<'_, 'a> {
     pub(crate) fn resolve(
         &mut self,
         pod: &Annotations<'a>,
-        mapped: Result<Option<Entry<'a>>, Problems>,
+        mapped: &Result<Option<Entry<'a>>, Problems>,
         credentials: Option<&'a ContainerCredentials<'a>>,
         facts: &'a Facts<'a>,
     ) -> Result<Resolved<'a>, Refusal> {
@@ -177,7 +178,7 @@ impl<'a> Resolver<'_, 'a> {
     fn roles(
         &mut self,
         service_account: &Annotations<'a>,
-        mapped: Result<Option<Entry<'a>>, Problems>,
+        mapped: &Result<Option<Entry<'a>>, Problems>,
         facts: &'a Facts<'a>,
     ) -> Result<Result<(Roles<'a>, Option<Entry<'a>>), Unknown>, Refusal> {
         let mut roles = Roles::default();
@@ -223,11 +224,11 @@ impl<'a> Resolver<'_, 'a> {
     #[allow(clippy::type_complexity, reason = "an answer that may be refused, or unknown")]
     pub(crate) fn mapped(
         &mut self,
-        mapped: Result<Option<Entry<'a>>, Problems>,
+        mapped: &Result<Option<Entry<'a>>, Problems>,
         facts: &'a Facts<'a>,
     ) -> Result<Result<Option<(Entry<'a>, Source<'a>)>, Unknown>, Refusal> {
-        let entry = mapped.map_err(|problems| Refusal::settings(&problems))?;
-        if let Some(entry) = entry {
+        let entry = mapped.as_ref().map_err(Refusal::settings)?;
+        if let Some(entry) = entry.clone() {
             let source = Source::Mapping(Some(entry.key));
             self.look_at_entry(&entry, source);
             return Ok(Ok(Some((entry, source))));
@@ -247,13 +248,13 @@ impl<'a> Resolver<'_, 'a> {
         let mut notices = Notices::default();
         let found = mapping::find_in_config_map(config_map.document, self.settings, self.pair, &mut notices, self.arena);
         for notice in notices.0 {
-            let text = format!("{}: {notice}", self.config_map());
+            let text = message("{=}: {=}", &[&self.config_map(), &notice]);
             self.account.warn(Reason::BadValue, text);
         }
         let found = match found {
             Ok(found) => found,
             Err(error) => {
-                let reason = error.to_string();
+                let reason = error.message();
                 return Ok(Err(Unknown { reason, remedy: "write the mapping as a JSON object of entries" }));
             }
         };
@@ -280,7 +281,7 @@ impl<'a> Resolver<'_, 'a> {
 
     fn config_map(&self) -> String {
         match &self.settings.mapping_config_map {
-            Some(place) => format!("config map `{}/{}`", place.namespace, place.name),
+            Some(place) => message("config map `{=}/{=}`", &[place.namespace, place.name]),
             None => "config map".to_owned(),
         }
     }
@@ -289,13 +290,13 @@ impl<'a> Resolver<'_, 'a> {
     pub(crate) fn unknown_text(&self, missing: &Missing, unknown: &Unknown) -> String {
         let crate::account::Scope { namespace, service_account, .. } = &self.account.scope;
         let what = match missing {
-            Missing::ServiceAccount => format!("service account `{namespace}/{service_account}`"),
+            Missing::ServiceAccount => message("service account `{=}/{=}`", &[namespace, service_account]),
             Missing::ConfigMap => self.config_map(),
         };
-        let mut text = format!("{what} could not be read, {}", unknown.remedy);
+        let mut text = message("{=} could not be read, {=}", &[&what, unknown.remedy]);
         if !unknown.reason.is_empty() {
             text.push_str(": ");
-            text.push_str(&crate::account::Escaped(&unknown.reason).to_string());
+            escape_into(&mut text, &unknown.reason, 200);
         }
         text
     }
@@ -410,9 +411,8 @@ impl<'a> Resolver<'_, 'a> {
     /// Whether a role may be given: well-formed, or given all the same; and allowed in the namespace.
     pub(crate) fn check_role(&mut self, role: &Role<'a>) -> Result<(), Refusal> {
         let place = |account: &Account<'a>| account.place(Field::Role, &role.source);
-        let shown = crate::account::Escaped(role.arn);
         if let Err(error) = arn::check_role_arn(role.arn) {
-            let text = format!("{}: `{shown}` {error}", place(self.account));
+            let text = message("{=}: `{}` is not a role ARN: {=}", &[&place(self.account), role.arn, error.expected()]);
             match self.settings.on_invalid_identity {
                 OnError::Admit => self.account.warn(Reason::InvalidRole, text),
                 OnError::Reject => {
@@ -424,11 +424,7 @@ impl<'a> Resolver<'_, 'a> {
         if allowed.allow(self.pair.namespace, role.arn, self.arena).map_err(|problems| Refusal::settings(&problems))? {
             return Ok(());
         }
-        let message = format!(
-            "{}: `{shown}` is not allowed in namespace `{}`: expected a role that a rule of `allowedRoles` allows",
-            place(self.account),
-            self.pair.namespace
-        );
+        let message = message("{=}: `{}` is not allowed in namespace `{=}`: expected a role that a rule of `allowedRoles` allows", &[&place(self.account), role.arn, self.pair.namespace]);
         Err(Refusal { code: 403, reason: RefusalReason::RoleNotAllowed, message })
     }
 }

@@ -16,6 +16,7 @@ pub mod glob;
 mod identity;
 mod json;
 pub mod mapping;
+mod message;
 pub mod names;
 pub mod path;
 mod plan;
@@ -33,6 +34,7 @@ pub use admission::{Admission, Decision, Outcome, Refusal, RefusalReason, Unchan
 pub use error::{Fault, ReadError, Segment};
 pub use facts::{ConfigMap, Facts, Found, Lookup, ServiceAccount, Unknown};
 pub use identity::{Identity, Method, Role, Roles, Selection};
+pub use message::number;
 pub use json::{Arena, MAX_DEPTH, write_string};
 pub use plan::{Addition, AnnotationChange, EnvValue, EnvVar, List, Plan, PodPlan, ServiceAccountPlan, Volume};
 pub use review::{Request, Review, Subject};

@@ -5,8 +5,7 @@
 
 use std::cmp::Reverse;
 
-use core::fmt;
-
+use crate::message::{message, number};
 use crate::error::{Fault, ReadError};
 use crate::glob::{Glob, GlobError};
 use crate::json::{Arena, Scanner, Value};
@@ -42,15 +41,15 @@ pub enum KeyError {
     ServiceAccount,
 }
 
-impl fmt::Display for KeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl KeyError {
+    /// What was expected.
+    #[must_use]
+    pub fn message(self) -> &'static str {
         match self {
-            Self::Slash => f.write_str("expected a key `namespace/serviceaccount`"),
-            Self::Glob(error) => write!(f, "a side of the key {error}"),
-            Self::Namespace => f.write_str("expected the name of a namespace, or a glob, before the `/`"),
-            Self::ServiceAccount => {
-                f.write_str("expected the name of a service account, or a glob, after the `/`")
-            }
+            Self::Slash => "expected a key `namespace/serviceaccount`",
+            Self::Glob(error) => error.message(),
+            Self::Namespace => "expected the name of a namespace, or a glob, before the `/`",
+            Self::ServiceAccount => "expected the name of a service account, or a glob, after the `/`",
         }
     }
 }
@@ -127,7 +126,7 @@ pub(crate) fn find_in_settings<'a>(
         Ok(found) if problems.is_empty() => Ok(found),
         Ok(_) => Err(problems),
         Err(error) => {
-            problems.add(&mapping, error.to_string());
+            problems.add(&mapping, error.message());
             Err(problems)
         }
     }
@@ -153,7 +152,7 @@ pub(crate) fn find_in_config_map<'a>(
     best(document, pair, arena, &mut |key, value| match value {
         Ok(value) => Entry::read_config_map(key, value, settings, pair, notices, arena),
         Err(error) => {
-            notices.left_out(key, &error.to_string());
+            notices.left_out(key, error.message());
             None
         }
     })
@@ -231,11 +230,11 @@ pub(crate) fn check<'a>(document: &'a str, settings: &Settings<'a>, problems: &m
                 };
                 Entry::read_settings(key, value, settings, pair, &place, problems, arena);
             }
-            Err(error) => problems.add(&place, error.to_string()),
+            Err(error) => problems.add(&place, error.message().to_owned()),
         }
     });
     if members.as_ref().is_ok_and(|keys| keys.len() > MAX_ENTRIES) {
-        problems.add(&mapping, format!("too many entries: expected at most {MAX_ENTRIES}"));
+        problems.add(&mapping, message("too many entries: expected at most {=}", &[&number(MAX_ENTRIES as u64)]));
     }
     report_repeated(members, &mapping, problems);
 }

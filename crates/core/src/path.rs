@@ -26,7 +26,9 @@ impl NormalPath {
         for part in path.split(|c| c == '/' || c == '\\' && os == Os::Windows) {
             match part {
                 "" | "." => {}
-                ".." => out.truncate(out.rfind('/').unwrap_or_default()),
+                ".." => {
+                    while out.pop().is_some_and(|c| c != '/') {}
+                }
                 part => {
                     if !out.is_empty() {
                         out.push('/');

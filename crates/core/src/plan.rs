@@ -1,6 +1,7 @@
 //! What to add to a pod: plain data.
 
-use crate::account::{Account, Escaped, Reason};
+use crate::message::{message, number};
+use crate::account::{Account, Reason};
 use crate::identity::{Identity, Method, Role};
 use crate::json::Arena;
 use crate::path::{NormalPath, Os, file_in};
@@ -121,15 +122,22 @@ pub(crate) struct Target<'p, 'a> {
 
 /// The containers of an admission, before anybody selects: all of a new pod, or the new ephemeral ones.
 pub(crate) fn candidates<'p, 'a>(pod: &'p Pod<'a>, old_ephemeral: Option<&[&str]>) -> Vec<Target<'p, 'a>> {
-    let targets = |list, containers: &'p [Container<'a>]| {
-        containers.iter().enumerate().map(move |(index, container)| Target { list, index, container })
+    let mut found = Vec::new();
+    let mut add = |list, containers: &'p [Container<'a>]| {
+        for (index, container) in containers.iter().enumerate() {
+            let is_old = old_ephemeral.is_some_and(|old| old.contains(&container.name));
+            if !is_old {
+                found.push(Target { list, index, container });
+            }
+        }
     };
-    match old_ephemeral {
-        None => targets(List::Init, &pod.init_containers).chain(targets(List::Main, &pod.containers)).collect(),
-        Some(old) => targets(List::Ephemeral, &pod.ephemeral_containers)
-            .filter(|target| !old.contains(&target.container.name))
-            .collect(),
+    if old_ephemeral.is_none() {
+        add(List::Init, &pod.init_containers);
+        add(List::Main, &pod.containers);
+    } else {
+        add(List::Ephemeral, &pod.ephemeral_containers);
     }
+    found
 }
 
 /// What is the same for all containers of a pod.
@@ -190,7 +198,7 @@ impl<'a> Token<'a> {
             if !taken(name) {
                 break;
             }
-            let suffix = format!("-{i}");
+            let suffix = message("-{=}", &[&number(i as u64)]);
             // A volume's name has at most 63 characters.
             let kept = self.volume_name.get(..63 - suffix.len()).unwrap_or(self.volume_name);
             name = arena.keep(&(kept.trim_end_matches('-').to_owned() + &suffix));
@@ -273,11 +281,8 @@ impl<'a> Plans<'_, 'a> {
         if !volume_there
             && let Some(target) = targets.iter().find(|target| target.list == List::Ephemeral)
         {
-            let name = Escaped(target.container.name);
-            let text = format!(
-                "ephemeral container `{name}` gets no identity: the pod has no volume with a token for `{}`, and volumes cannot be added to a running pod",
-                Escaped(token.audience)
-            );
+            let name = target.container.name;
+            let text = message("ephemeral container `{}` gets no identity: the pod has no volume with a token for `{}`, and volumes cannot be added to a running pod", &[name, token.audience]);
             account.warn(Reason::Conflict, text);
             return None;
         }
@@ -325,11 +330,11 @@ impl<'a> Plans<'_, 'a> {
         }
         match self.pod.metadata.name {
             Some(name) if name.len() > MAX_SESSION_NAME => {
-                let text = format!(
-                    "`{}` is not set: the pod's name has {} characters, a session's has at most {MAX_SESSION_NAME}",
-                    Variable::RoleSessionName.name(),
-                    name.len()
-                );
+                let text = message("`{=}` is not set: the pod's name has {=} characters, a session's has at most {=}", &[
+                        Variable::RoleSessionName.name(),
+                        &number(name.len() as u64),
+                        &number(MAX_SESSION_NAME as u64),
+                    ]);
                 account.warn(Reason::Conflict, text);
                 false
             }
@@ -342,7 +347,7 @@ impl<'a> Plans<'_, 'a> {
         if let Some(value) = value
             && value != "enabled"
         {
-            let text = format!("label `{POD_IDENTITY_LABEL}`: expected `enabled`, found `{}`, which is left", Escaped(value));
+            let text = message("label `{=}`: expected `enabled`, found `{}`, which is left", &[POD_IDENTITY_LABEL, value]);
             account.warn(Reason::Conflict, text);
         }
         value.is_none()
@@ -378,29 +383,20 @@ impl<'a> Plans<'_, 'a> {
         elsewhere: bool,
         account: &mut Account<'a>,
     ) {
-        let name = Escaped(container.name);
+        let name = container.name;
         if at_path == AtPath::Taken && !(self.identity_variables().iter().all(|variable| container.defines(*variable))) {
-            let text = format!(
-                "container `{name}` gets no identity: something else is mounted at `{}`",
-                Escaped(token.mount_path)
-            );
+            let text = message("container `{}` gets no identity: something else is mounted at `{}`", &[name, token.mount_path]);
             account.warn(Reason::Conflict, text);
         } else if at_path != AtPath::Taken
             && !elsewhere
             && let Some(mount) = token.nested_mount(container) {
-            let text = format!(
-                "container `{name}`: the mount at `{}` and that of the token at `{}` are nested, one may hide the other",
-                Escaped(mount.path),
-                Escaped(token.mount_path)
-            );
+            let text = message("container `{}`: the mount at `{}` and that of the token at `{}` are nested, one may hide the other", &[name, mount.path, token.mount_path]);
             account.warn(Reason::Conflict, text);
         }
         if matches!(self.identity.method, Method::ContainerCredentials(_))
             && (container.defines(Variable::RoleArn) || container.defines(Variable::WebIdentityTokenFile))
         {
-            let text = format!(
-                "container `{name}` has variables for web identity: the SDKs prefer them to container credentials"
-            );
+            let text = message("container `{}` has variables for web identity: the SDKs prefer them to container credentials", &[name]);
             account.warn(Reason::Conflict, text);
         }
     }

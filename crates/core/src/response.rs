@@ -1,8 +1,8 @@
 //! How a decision is shown to the API server: warnings and audit annotations.
 
-use crate::account::Escaped;
 use crate::admission::Decision;
 use crate::identity::Method;
+use crate::message::{escape_into, escaped, message, number};
 
 /// The longest warning, in bytes: clients cut longer ones
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response>).
@@ -18,7 +18,7 @@ const MISSING: usize = 40;
 pub fn warnings(decision: &Decision<'_>) -> Vec<String> {
     let mut shown: Vec<String> = Vec::new();
     let mut total = 0;
-    let mut missing = 0_usize;
+    let mut missing = 0;
     for warning in decision.account.all_warnings() {
         let text = cut(&warning.text);
         if missing > 0 || total + text.len() > MAX_WARNINGS - MISSING {
@@ -29,21 +29,14 @@ pub fn warnings(decision: &Decision<'_>) -> Vec<String> {
         }
     }
     if missing > 0 {
-        shown.push(format!("{missing} more warnings are not shown"));
+        shown.push(message("{=} more warnings are not shown", &[&number(missing)]));
     }
     shown
 }
 
 fn cut(text: &str) -> String {
-    // Names and prefixes are escaped already, for they are ASCII: this is for whatever else finds its way here.
     let mut out = String::new();
-    for c in text.chars() {
-        if matches!(c, ' '..='~') {
-            out.push(c);
-        } else {
-            out.extend(c.escape_default());
-        }
-    }
+    escape_into(&mut out, text, usize::MAX);
     if out.len() > MAX_WARNING {
         out.truncate(MAX_WARNING - 3);
         out.push_str("...");
@@ -60,12 +53,12 @@ pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, String)>
             vec![("identity", "container-credentials".to_owned()), ("source", "identities".to_owned())]
         }
         Method::WebIdentity(roles) => {
-            let mut arns = roles.general.map_or(String::new(), |role| Escaped(role.arn).to_string());
+            let mut arns = roles.general.map_or(String::new(), |role| escaped(role.arn));
             for (name, role) in &roles.containers {
                 if !arns.is_empty() {
                     arns.push(',');
                 }
-                arns.push_str(&format!("{}={}", Escaped(name), Escaped(role.arn)));
+                arns.push_str(&message("{}={}", &[name, role.arn]));
             }
             let first = roles.general.as_ref().or(roles.containers.first().map(|(_, role)| role));
             let source = first.map_or("default", |role| role.source.name());

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::account::{Account, Escaped, Reason};
+use crate::message::{message, number};
+use crate::account::{Account, Reason};
 use crate::error::{Fault, ReadError};
 use crate::json::{Arena, Value, write_string};
 use crate::mapping::Entry;
@@ -92,13 +93,7 @@ impl<'a> Annotations<'a> {
         });
         if members.is_err() || !strings {
             let place = &account.scope;
-            let text = format!(
-                "annotation `{}/{MANAGED}` of service account `{}/{}` is ignored: `{}` is not a JSON object of texts",
-                place.prefix,
-                Escaped(place.namespace),
-                Escaped(place.service_account),
-                Escaped(text)
-            );
+            let text = message("annotation `{=}/{=}` of service account `{}/{}` is ignored: `{}` is not a JSON object of texts", &[place.prefix, MANAGED, place.namespace, place.service_account, text]);
             account.warn(Reason::BadValue, text);
             return Vec::new();
         }
@@ -120,7 +115,7 @@ impl<'a> Annotations<'a> {
         let mut changes = Vec::new();
         let mut managed = String::new();
         for (name, value) in wanted {
-            let key = [prefix, "/", name].concat();
+            let key = message("{=}/{=}", &[prefix, name]);
             let recorded = record.iter().find(|(k, _)| *k == key).map(|(_, value)| *value);
             let current = map.iter().find(|(k, _)| *k == key).map(|(_, value)| value);
             // The user's is untouched, and no longer on record. An empty role is none.
@@ -140,7 +135,7 @@ impl<'a> Annotations<'a> {
         }
         let managed = (!managed.is_empty()).then(|| managed + "}");
         if managed.as_deref() != self.managed {
-            let key = [prefix, "/", MANAGED].concat();
+            let key = message("{=}/{=}", &[prefix, MANAGED]);
             changes.push(AnnotationChange { key, present: self.managed.is_some(), value: managed });
         }
         (!changes.is_empty()).then_some(ServiceAccountPlan { annotations: changes })
@@ -159,8 +154,7 @@ fn wanted<'e>(entry: Option<&'e Entry<'_>>) -> [(&'static str, Option<Cow<'e, st
         ),
         (
             "token-expiration",
-            entry.and_then(|entry| entry.token_expiration).map(|seconds| Cow::Owned(seconds.seconds().to_string())),
+            entry.and_then(|entry| entry.token_expiration).map(|seconds| Cow::Owned(number(seconds.seconds()))),
         ),
     ]
 }
-

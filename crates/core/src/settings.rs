@@ -9,6 +9,7 @@ use crate::arn::{self, ComposeRoleArn};
 use crate::error::ReadError;
 use crate::json::{Arena, Scanner, Value};
 use crate::mapping::{self, Variables};
+use crate::message::message;
 use crate::names;
 use crate::path;
 use crate::url::{self, PlainHttp};
@@ -244,7 +245,7 @@ impl<'a> Settings<'a> {
                 });
                 settings.complete();
             }
-            Err(error) => problems.add(&Place::Root, error.to_string()),
+            Err(error) => problems.add(&Place::Root, error.message()),
         }
         (settings, problems)
     }
@@ -273,12 +274,13 @@ impl<'a> Settings<'a> {
     ) {
         let mut take = Take { place, problems };
         match name {
-            "mode" => take.one_of(&mut self.mode, value, &[("mutate", Mode::Mutate), ("verify", Mode::Verify)]),
-            "onUnverified" => take.one_of(
-                &mut self.on_unverified,
-                value,
-                &[("reject", OnUnverified::Reject), ("warn", OnUnverified::Warn)],
-            ),
+            "mode" => {
+                self.mode = if take.second(value, "mutate", "verify") { Mode::Verify } else { Mode::Mutate };
+            }
+            "onUnverified" => {
+                let warns = take.second(value, "reject", "warn");
+                self.on_unverified = if warns { OnUnverified::Warn } else { OnUnverified::Reject };
+            }
             "annotationPrefix" => take.text(
                 &mut self.annotation_prefix,
                 value,
@@ -286,11 +288,11 @@ impl<'a> Settings<'a> {
                 "a DNS name such as `eks.amazonaws.com`",
             ),
             "serviceAccountAnnotations" => take.bool(&mut self.service_account_annotations, value),
-            "serviceAccountLookup" => take.one_of(
-                &mut self.service_account_lookup,
-                value,
-                &[("fresh", ServiceAccountLookup::Fresh), ("cached", ServiceAccountLookup::Cached)],
-            ),
+            "serviceAccountLookup" => {
+                let cached = take.second(value, "fresh", "cached");
+                self.service_account_lookup =
+                    if cached { ServiceAccountLookup::Cached } else { ServiceAccountLookup::Fresh };
+            }
             "mapping" => self.mapping = take.object(value),
             "mappingConfigMap" => {
                 if let Some(object) = take.object(value) {
@@ -311,11 +313,10 @@ impl<'a> Settings<'a> {
             "awsDefaultRegion" => self.aws_default_region = take.region(value),
             "stsRegionalEndpoints" => take.bool(&mut self.sts_regional_endpoints, value),
             "stsEndpointUrl" => self.sts_endpoint_url = take.endpoint(value, PlainHttp::LoopbackOrCluster),
-            "roleSessionName" => take.one_of(
-                &mut self.role_session_name,
-                value,
-                &[("none", RoleSessionName::None), ("podName", RoleSessionName::PodName)],
-            ),
+            "roleSessionName" => {
+                let named = take.second(value, "none", "podName");
+                self.role_session_name = if named { RoleSessionName::PodName } else { RoleSessionName::None };
+            }
             "composeRoleArn" => {
                 if let Some(object) = take.object(value) {
                     self.compose_role_arn = compose_role_arn(object, place, problems, arena);
@@ -328,16 +329,14 @@ impl<'a> Settings<'a> {
                 }
             }
             "annotateServiceAccounts" => take.bool(&mut self.annotate_service_accounts, value),
-            "onInvalidIdentity" => take.one_of(
-                &mut self.on_invalid_identity,
-                value,
-                &[("warn", OnError::Admit), ("reject", OnError::Reject)],
-            ),
-            "onLookupError" => take.one_of(
-                &mut self.on_lookup_error,
-                value,
-                &[("allow", OnError::Admit), ("reject", OnError::Reject)],
-            ),
+            "onInvalidIdentity" => {
+                let rejects = take.second(value, "warn", "reject");
+                self.on_invalid_identity = if rejects { OnError::Reject } else { OnError::Admit };
+            }
+            "onLookupError" => {
+                let rejects = take.second(value, "allow", "reject");
+                self.on_lookup_error = if rejects { OnError::Reject } else { OnError::Admit };
+            }
             _ => {}
         }
     }
@@ -370,6 +369,7 @@ impl<'a> Settings<'a> {
 const MOUNT_PATH: &str = "an absolute path below the root, without `..`";
 const VOLUME_NAME: &str = "a DNS label of at most 63 characters";
 
+/// Forms send objects of which nothing is filled in: those count as absent.
 fn config_map<'a>(
     object: &'a str,
     place: &Place<'_>,
@@ -379,7 +379,9 @@ fn config_map<'a>(
     let mut found =
         MappingConfigMap { namespace: "", name: "pod-identity-webhook", key: "config" };
     let before = problems.len();
+    let mut any = false;
     fields(object, place, problems, MAPPING_CONFIG_MAP_FIELDS, arena, &mut |name, value, place, problems| {
+        any |= !is_default(&value);
         let mut take = Take { place, problems };
         match name {
             "namespace" => {
@@ -389,7 +391,7 @@ fn config_map<'a>(
             _ => take.text(&mut found.key, value, values::is_config_map_key, "a key of a config map's data"),
         }
     });
-    if found.namespace.is_empty() && problems.len() == before {
+    if any && found.namespace.is_empty() && problems.len() == before {
         problems.add(&place.member("namespace"), "expected the name of a namespace, found none".to_owned());
     }
     (!found.namespace.is_empty()).then_some(found)
@@ -430,7 +432,9 @@ fn compose_role_arn<'a>(
 ) -> Option<ComposeRoleArn<'a>> {
     let mut found = ComposeRoleArn { account_id: "", partition: "" };
     let before = problems.len();
+    let mut any = false;
     fields(object, place, problems, COMPOSE_ROLE_ARN_FIELDS, arena, &mut |name, value, place, problems| {
+        any |= !is_default(&value);
         // YAML reads an account id without quotes as a number.
         let value = match value {
             Value::Number(digits) => Value::String(digits),
@@ -442,7 +446,7 @@ fn compose_role_arn<'a>(
             _ => take.text(&mut found.partition, value, arn::is_partition, "a partition such as `aws` or `aws-cn`"),
         }
     });
-    if found.account_id.is_empty() && problems.len() == before {
+    if any && found.account_id.is_empty() && problems.len() == before {
         problems.add(&place.member("accountId"), "expected an account id of 12 digits, found none".to_owned());
     }
     (!found.account_id.is_empty()).then_some(found)
@@ -479,7 +483,7 @@ pub(crate) fn report_repeated(names: Result<Vec<&str>, ReadError>, place: &Place
                 problems.add(&place.member(name), "stands there twice, expected once".to_owned());
             }
         }
-        Err(error) => problems.add(place, error.to_string()),
+        Err(error) => problems.add(place, error.message()),
     }
 }
 
@@ -528,23 +532,15 @@ impl Take<'_, '_> {
         self.problems.add(self.place, expected(what, value));
     }
 
-    fn one_of<T: Copy>(&mut self, slot: &mut T, value: Value<'_>, choices: &[(&str, T)]) {
-        if is_default(&value) {
-            return;
+    /// Whether the second of two choices was made; the first is the default.
+    fn second(&mut self, value: Value<'_>, first: &str, second: &str) -> bool {
+        match value {
+            Value::String(text) if text == second => return true,
+            Value::String(text) if text == first => {}
+            value if is_default(&value) => {}
+            value => self.wrong(&value, &message("`{=}` or `{=}`", &[first, second])),
         }
-        if let Value::String(text) = &value
-            && let Some((_, choice)) = choices.iter().find(|(name, _)| name == text)
-        {
-            *slot = *choice;
-            return;
-        }
-        let mut names = String::new();
-        for (name, _) in choices {
-            names.push_str(if names.is_empty() { "`" } else { " or `" });
-            names.push_str(name);
-            names.push('`');
-        }
-        self.wrong(&value, &names);
+        false
     }
 
     pub(crate) fn optional_bool(&mut self, value: Value<'_>) -> Option<bool> {

@@ -47,15 +47,13 @@ pub fn is_endpoint(url: &str, plain: PlainHttp) -> bool {
         return false;
     }
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let (host, port) = match authority.rfind(']') {
-        Some(end) => authority.split_at(end + 1),
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-    };
-    let port_valid = port.is_empty()
-        || port.strip_prefix(':').is_some_and(|digits| {
-            digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok_and(|port| port > 0)
-        });
-    port_valid && is_host(host) && !path.contains(['[', ']']) && (secure || plain.allows(host))
+    let bracket = authority.find(']').map_or(0, |end| end + 1);
+    let after = authority.get(bracket..).unwrap_or_default();
+    let (rest, port) = after.split_once(':').unwrap_or((after, "443"));
+    let host = authority.get(..bracket + rest.len()).unwrap_or_default();
+    // No sign: the characters were checked.
+    port.parse::<u16>().is_ok_and(|port| port > 0)
+        && is_host(host) && !path.contains(['[', ']']) && (secure || plain.allows(host))
 }
 
 fn is_host(host: &str) -> bool {

@@ -1,6 +1,7 @@
 //! Checks that a pod carries what it should, without changing anything.
 
-use crate::account::{Account, Escaped, Reason};
+use crate::message::{joined, message};
+use crate::account::{Account, Reason};
 use crate::admission::{Refusal, RefusalReason};
 use crate::identity::{Identity, Method};
 use crate::json::Arena;
@@ -54,13 +55,7 @@ impl<'a> Verification<'_, 'a> {
                 }
             };
             if !allowed.allow(self.namespace, role, self.arena).map_err(|problems| Refusal::settings(&problems))? {
-                self.failures.push(format!(
-                    "container `{}`: `{}` is `{}`, expected a role that a rule of `allowedRoles` allows in namespace `{}`",
-                    Escaped(container.name),
-                    Variable::RoleArn.name(),
-                    Escaped(role),
-                    Escaped(self.namespace)
-                ));
+                self.failures.push(message("container `{}`: `{=}` is `{}`, expected a role that a rule of `allowedRoles` allows in namespace `{}`", &[container.name, Variable::RoleArn.name(), role, self.namespace]));
             }
         }
         Ok(())
@@ -75,7 +70,7 @@ impl<'a> Verification<'_, 'a> {
             OnUnverified::Reject => Err(Refusal {
                 code: 403,
                 reason: RefusalReason::Unverified,
-                message: joined(&self.failures),
+                message: joined(&self.failures, "; "),
             }),
             OnUnverified::Warn => {
                 for failure in self.failures {
@@ -98,13 +93,7 @@ impl<'a> Verification<'_, 'a> {
                 };
                 // With rules, a role that they do not allow is reported with the literal ones.
                 if !allowed && self.settings.allowed_roles.is_none() {
-                    self.failures.push(format!(
-                        "container `{}`: `{}` is `{}`, expected `{}`",
-                        Escaped(container.name),
-                        Variable::RoleArn.name(),
-                        Escaped(role),
-                        Escaped(expected)
-                    ));
+                    self.failures.push(message("container `{}`: `{=}` is `{}`, expected `{}`", &[container.name, Variable::RoleArn.name(), role, expected]));
                 }
             }
             // With rules, what cannot be checked is reported with the literal ones.
@@ -118,16 +107,14 @@ impl<'a> Verification<'_, 'a> {
 
     /// Whether a variable is there and can be checked.
     fn defined(&mut self, container: &Container<'a>, variable: Variable) -> bool {
-        let (name, variable_name) = (Escaped(container.name), variable.name());
+        let (name, variable_name) = (container.name, variable.name());
         match container.env(variable) {
             EnvState::Absent => {
-                self.failures.push(format!("container `{name}`: expected `{variable_name}`, found none"));
+                self.failures.push(message("container `{}`: expected `{=}`, found none", &[name, variable_name]));
                 false
             }
             EnvState::Reference => {
-                let text = format!(
-                    "container `{name}`: `{variable_name}` cannot be checked, for its value is only known when it runs"
-                );
+                let text = message("container `{}`: `{=}` cannot be checked, for its value is only known when it runs", &[name, variable_name]);
                 self.account.warn(Reason::Unverified, text);
                 false
             }
@@ -154,14 +141,14 @@ impl<'a> Verification<'_, 'a> {
         if let Some((_, mount, _)) = &found
             && mount.sub_path_expr
         {
-            let name = Escaped(container.name);
-            let text = format!("container `{name}`: the token's mount cannot be checked, for `subPathExpr` is only known when it runs");
+            let name = container.name;
+            let text = message("container `{}`: the token's mount cannot be checked, for `subPathExpr` is only known when it runs", &[name]);
             self.account.warn(Reason::Unverified, text);
             return;
         }
         let served = found.is_some_and(|(_, mount, rest)| {
             let inside = match mount.sub_path {
-                Some(sub_path) => format!("{sub_path}/{rest}"),
+                Some(sub_path) => message("{=}/{=}", &[sub_path, &rest]),
                 None => rest,
             };
             self.pod
@@ -170,24 +157,7 @@ impl<'a> Verification<'_, 'a> {
                 .any(|volume| volume.name == mount.volume && volume.serves(&inside, token.audience, os))
         });
         if !served {
-            self.failures.push(format!(
-                "container `{}`: `{}` is `{}`, expected the path of a mounted token for `{}`",
-                Escaped(container.name),
-                variable.name(),
-                Escaped(file),
-                Escaped(token.audience)
-            ));
+            self.failures.push(message("container `{}`: `{=}` is `{}`, expected the path of a mounted token for `{}`", &[container.name, variable.name(), file, token.audience]));
         }
     }
-}
-
-fn joined(failures: &[String]) -> String {
-    let mut out = String::new();
-    for failure in failures {
-        if !out.is_empty() {
-            out.push_str("; ");
-        }
-        out.push_str(failure);
-    }
-    out
 }

@@ -53,7 +53,10 @@ mod tests {
         check("mode: 0644", json!({"mode": 420}));
         check("mode: 0o644", json!({"mode": 420}));
         check("mode: '0644'", json!({"mode": "0644"}));
-        check("count: 10\nratio: 1.5\nnothing: ~\non: true", json!({"count": 10, "ratio": 1.5, "nothing": null, "on": true}));
+        check(
+            "count: 10\nratio: 1.5\nnothing: ~\non: true",
+            json!({"count": 10, "ratio": 1.5, "nothing": null, "on": true}),
+        );
         check("a: &a {b: 1}\nc: *a", json!({"a": {"b": 1}, "c": {"b": 1}}));
     }
 

@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     }
     .write_global();
     match show(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(is_answered) => ExitCode::from(u8::from(!is_answered)),
         Err(error) => {
             anstream::eprintln!("{}", render::error(&error));
             ExitCode::FAILURE
@@ -72,7 +72,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn show(arguments: Arguments) -> Result<()> {
+/// Whether the policy answered every time.
+fn show(arguments: Arguments) -> Result<bool> {
     let Arguments { pod, settings, service_account, config_map, policy, calls, color: _ } = arguments;
     let runner = Runner::load(&policy, calls)?;
     let scenes = match (&pod, &settings, &service_account, &config_map) {
@@ -81,11 +82,14 @@ fn show(arguments: Arguments) -> Result<()> {
     };
     let mut out = AutoStream::auto(std::io::stdout()).lock();
     writeln!(out, "{}", render::module(runner.module()))?;
+    let mut is_answered = true;
     for (index, scene) in scenes.iter().enumerate() {
         let number = (scenes.len() > 1).then_some(index + 1);
-        write!(out, "\n{}", render::run(number, scene, &runner.run(scene)?)?)?;
+        let outcome = runner.run(scene)?;
+        is_answered &= outcome.is_answer();
+        write!(out, "\n{}", render::run(number, scene, &outcome)?)?;
     }
-    Ok(())
+    Ok(is_answered)
 }
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/reviews/pod-4kb.json");

@@ -18,7 +18,11 @@ pub(crate) fn grouped(number: impl TryInto<u64>) -> String {
 /// In microseconds, or in milliseconds from ten on.
 pub(crate) fn time(duration: Duration) -> String {
     let microseconds = duration.as_secs_f64() * 1e6;
-    if microseconds < 10_000.0 { format!("{microseconds:.0} µs") } else { format!("{:.0} ms", microseconds / 1e3) }
+    if microseconds < 10_000.0 {
+        format!("{microseconds:.0} µs")
+    } else {
+        format!("{:.0} ms", microseconds / 1e3)
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ const PLAIN: Style = Style::new();
 
 /// Where the text begins, right of the labels.
 const INDENT: usize = 11;
+/// How long a line of prose gets.
+const WIDTH: usize = 80;
 
 /// An error with its causes.
 pub(crate) fn error(error: &anyhow::Error) -> String {
@@ -48,13 +50,16 @@ pub(crate) fn module(module: &Module) -> String {
 pub(crate) fn run(number: Option<usize>, scene: &Scene, outcome: &Outcome) -> Result<String> {
     let mut out = String::new();
     let number = number.map(|number| format!("{number}. ")).unwrap_or_default();
-    paint(&mut out, TITLE, &format!("{number}{}", scene.title));
+    let title = format!("{number}{}", scene.title);
+    paint(&mut out, TITLE, &title);
+    out.push('\n');
+    paint(&mut out, TITLE, &"─".repeat(title.chars().count()));
     out.push_str("\n\n");
     given(&mut out, scene)?;
     match outcome {
         Outcome::SettingsRefused(message) => {
             labelled(&mut out, "answer", BAD, "the settings are refused");
-            labelled(&mut out, "", PLAIN, message);
+            prose(&mut out, "", PLAIN, message);
         }
         Outcome::Evaluated(evaluation, cost) => {
             answer(&mut out, scene, evaluation);
@@ -79,16 +84,15 @@ fn given(out: &mut String, scene: &Scene) -> Result<()> {
     };
     labelled(out, "settings", PLAIN, &settings);
     for object in &scene.objects {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let mut found = format!("{} {}/{}", text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
+        let mut found = reference(object);
         match object.pointer("/metadata/annotations").and_then(Value::as_object) {
             Some(annotations) => {
                 for (key, value) in annotations {
                     let _ = write!(found, "\n  {key}: {}", value.as_str().unwrap_or_default());
                 }
             }
-            None if scene.is_service_account_assumed && text("/kind") == "ServiceAccount" => {
-                found.push_str(", without annotations (assumed)");
+            None if scene.is_service_account_assumed => {
+                found.push_str(", without annotations (none was given)")
             }
             None => found.push_str(", without annotations"),
         }
@@ -108,18 +112,36 @@ fn answer(out: &mut String, scene: &Scene, evaluation: &Evaluation) {
     }
     if let Some(Status { message, code }) = &response.status {
         let code = code.map(|code| format!("{code}: ")).unwrap_or_default();
-        labelled(out, "", PLAIN, &(code + message.as_deref().unwrap_or("no message")));
+        prose(out, "", PLAIN, &(code + message.as_deref().unwrap_or("no message")));
     }
     for (key, value) in response.audit_annotations.iter().flatten() {
         labelled(out, key, PLAIN, value);
     }
     for call in &guest.host_calls {
-        labelled(out, "lookup", PLAIN, &lookup(call));
+        prose(out, "lookup", PLAIN, &lookup(call));
     }
-    let _ = scene;
+    if !scene.is_service_account_assumed {
+        for object in
+            scene.objects.iter().filter(|object| !guest.host_calls.iter().any(|call| asks_for(call, object)))
+        {
+            prose(out, "note", WARNING, &format!("the policy did not ask for {}", reference(object)));
+        }
+    }
     for warning in response.warnings.iter().flatten() {
-        labelled(out, "warning", WARNING, warning);
+        prose(out, "warning", WARNING, warning);
     }
+}
+
+fn asks_for(call: &HostCall, object: &Value) -> bool {
+    let HostCallPayload::Json(payload) = &call.payload else { return false };
+    [("kind", "/kind"), ("namespace", "/metadata/namespace"), ("name", "/metadata/name")]
+        .iter()
+        .all(|(asked, given)| payload.get(asked) == object.pointer(given))
+}
+
+fn reference(object: &Value) -> String {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    format!("{} {}/{}", text("/kind"), text("/metadata/namespace"), text("/metadata/name"))
 }
 
 fn lookup(call: &HostCall) -> String {
@@ -134,7 +156,9 @@ fn lookup(call: &HostCall) -> String {
     match outcome {
         HostCallOutcome::Answered(_) => format!("{wanted}: found"),
         HostCallOutcome::Logged => format!("{wanted}: logged"),
-        HostCallOutcome::Failed(message) | HostCallOutcome::Unexpected(message) => format!("{wanted}: {message}"),
+        HostCallOutcome::Failed(message) | HostCallOutcome::Unexpected(message) => {
+            format!("{wanted}: {message}")
+        }
     }
 }
 
@@ -157,11 +181,26 @@ fn diff(out: &mut String, diff: &str) {
 
 fn costs(out: &mut String, cost: &Cost) {
     let Cost { calls, time: whole, instance, fuel } = cost;
-    let share = time(whole.saturating_sub(*instance));
-    let (whole, instance) = (time(*whole), time(*instance));
-    let median = format!("{whole}: {share} for the request, {instance} for a new instance (median of {calls} calls)");
-    labelled(out, "time", PLAIN, &median);
+    let (request, instance) = (time(whole.saturating_sub(*instance)), time(*instance));
+    let times = format!("{request}, and {instance} for a new instance (median of {calls})");
+    labelled(out, "time", PLAIN, &times);
     labelled(out, "fuel", PLAIN, &grouped(*fuel));
+}
+
+/// A label, and sentences.
+fn prose(out: &mut String, label: &str, style: Style, text: &str) {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            if !line.is_empty() && INDENT + line.chars().count() + 1 + word.chars().count() > WIDTH {
+                lines.push(std::mem::take(&mut line));
+            }
+            let _ = write!(line, "{}{word}", if line.is_empty() { "" } else { " " });
+        }
+        lines.push(line);
+    }
+    labelled(out, label, style, &lines.join("\n"));
 }
 
 /// A label, and text that may have several lines.
@@ -187,3 +226,6 @@ fn paint(out: &mut String, style: Style, text: &str) {
     }
     let _ = write!(out, "{style:#}");
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,8 @@ fn around(mut pod: Value) -> Result<Value> {
         bail!("expected `metadata.name` or `metadata.generateName`, found neither");
     }
     let spec = fields(&mut pod, "spec")?;
-    let service_account = ["serviceAccountName", "serviceAccount"].iter().find_map(|field| spec.get(*field)).cloned();
+    let service_account =
+        ["serviceAccountName", "serviceAccount"].iter().find_map(|field| spec.get(*field)).cloned();
     let service_account = service_account.unwrap_or_else(|| json!("default"));
     spec.insert("serviceAccountName".to_owned(), service_account.clone());
     spec.insert("serviceAccount".to_owned(), service_account);
@@ -146,5 +147,93 @@ fn type_of(value: &Value) -> &'static str {
         Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_error<T: std::fmt::Debug>(found: Result<T>, expect: &str) {
+        assert_eq!(found.unwrap_err().to_string(), expect);
+    }
+
+    #[test]
+    fn a_pod_is_wrapped_as_the_api_server_does() {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "api-"}, "spec": {"new": null}});
+        let review = of(pod).unwrap();
+        assert_eq!(
+            review["request"]["object"],
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "api-", "namespace": "default"}, "spec": {
+                "new": null, "serviceAccount": "default", "serviceAccountName": "default",
+            }})
+        );
+        let subject = Subject::of(&review);
+        assert_eq!(
+            subject,
+            Subject {
+                operation: "CREATE".to_owned(),
+                resource: "pods".to_owned(),
+                namespace: "default".to_owned(),
+                name: "api-…".to_owned(),
+                service_account: Some("default".to_owned()),
+            }
+        );
+        assert_eq!(
+            subject.service_account().unwrap()["metadata"],
+            json!({"name": "default", "namespace": "default"})
+        );
+    }
+
+    #[test]
+    fn the_older_field_names_the_service_account_too() {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"serviceAccount": "b"}});
+        let review = of(pod).unwrap();
+        assert_eq!(
+            review["request"]["object"]["spec"],
+            json!({"serviceAccount": "b", "serviceAccountName": "b"})
+        );
+        assert_eq!(review["request"]["name"], "a");
+    }
+
+    #[test]
+    fn a_review_stays_as_it_is() {
+        let review = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {}});
+        assert_eq!(of(review.clone()).unwrap(), review);
+    }
+
+    #[test]
+    fn what_is_expected_is_said() {
+        let expected = "expected a Pod of `v1` or an AdmissionReview, found";
+        check_error(of(json!([])), &format!("{expected} a list"));
+        check_error(of(json!({"a": 1})), &format!("{expected} an object without `kind`"));
+        check_error(
+            of(json!({"apiVersion": "apps/v1", "kind": "Deployment"})),
+            &format!("{expected} `Deployment` of `apps/v1`"),
+        );
+        check_error(
+            of(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {}})),
+            "expected `metadata.name` or `metadata.generateName`, found neither",
+        );
+        check_error(
+            of(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": []})),
+            "expected an object in `spec`, found a list",
+        );
+        check_error(
+            of(json!({"kind": "AdmissionReview"})),
+            "expected an AdmissionReview with a `request`, found none in it",
+        );
+        check_error(
+            object("ServiceAccount", json!({"apiVersion": "v1", "kind": "Pod"})),
+            "expected a ServiceAccount of `v1`, found `Pod` of `v1`",
+        );
+        check_error(settings(json!("a")), "expected settings as an object, found a string");
+    }
+
+    #[test]
+    fn settings_may_stand_in_their_policy() {
+        let policy = json!({"kind": "ClusterAdmissionPolicy", "spec": {"settings": {"mapping": {}}}});
+        assert_eq!(settings(policy).unwrap(), json!({"mapping": {}}));
     }
 }

@@ -1,10 +1,6 @@
 //! Runs the policy, and measures.
 
-use std::{
-    fs,
-    path::Path,
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use policy_host::{Cluster, Error, Evaluation, Options, PolicyHost, Request};
@@ -29,6 +25,13 @@ pub(crate) enum Outcome {
     SettingsRefused(String),
     /// The policy answered.
     Evaluated(Box<Evaluation>, Cost),
+}
+
+impl Outcome {
+    /// Whether the policy took the settings and did not fail. A refusal is an answer.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(self, Self::Evaluated(evaluation, _) if evaluation.guest.outcome.is_ok())
+    }
 }
 
 /// What it took.
@@ -69,7 +72,11 @@ impl Runner {
         let fuel_host = PolicyHost::load(&wasm, counting).with_context(policy)?;
         let annotation = |name: &str| {
             let metadata = &host.metadata()?.json;
-            metadata.get("annotations")?.get(format!("io.kubewarden.policy.{name}"))?.as_str().map(str::to_owned)
+            metadata
+                .get("annotations")?
+                .get(format!("io.kubewarden.policy.{name}"))?
+                .as_str()
+                .map(str::to_owned)
         };
         let name = [annotation("title").unwrap_or_else(|| path.display().to_string())];
         let name = name.into_iter().chain(annotation("version")).collect::<Vec<_>>().join(" ");

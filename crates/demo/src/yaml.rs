@@ -14,5 +14,9 @@ pub(crate) fn text(document: &Value) -> Result<String> {
 pub(crate) fn diff(before: &Value, after: &Value) -> Result<String> {
     let (before, after) = (text(before)?, text(after)?);
     let diff = TextDiff::from_lines(&before, &after);
-    Ok(diff.unified_diff().context_radius(3).header("pod, as it was sent", "pod, as it is admitted").to_string())
+    Ok(diff
+        .unified_diff()
+        .context_radius(3)
+        .header("pod, as it was sent", "pod, as it is admitted")
+        .to_string())
 }

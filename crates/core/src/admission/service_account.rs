@@ -19,9 +19,9 @@ impl<'a> ServiceAccountState<'a> {
     pub(super) fn new(request: &'a Request<'a>, problems: &Problems) -> Self {
         let metadata = if problems.is_empty() {
             read(request.object.unwrap_or("null"), request.arena)
-                .map_err(|error| format!("the service account could not be read: {error}"))
+                .map_err(|error| message("the service account could not be read: {=}", &[&error.message()]))
         } else {
-            Err(format!("the settings are malformed: {problems}"))
+            Err(message("the settings are malformed: {=}", &[&problems.message()]))
         };
         Self { metadata, mapped: OnceCell::new() }
     }
@@ -122,7 +122,7 @@ impl<'a> ServiceAccountState<'a> {
             None
         } else {
             let mut resolver = Resolver { settings, pair, account, arena: request.arena };
-            match resolver.mapped(self.mapped(request, settings).clone(), facts)? {
+            match resolver.mapped(self.mapped(request, settings), facts)? {
                 Ok(Some((entry, source))) => self.allowed(entry, source, &mut resolver)?,
                 Ok(None) => None,
                 Err(unknown) => {

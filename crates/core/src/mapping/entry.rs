@@ -1,6 +1,7 @@
 //! What a mapping says of a service account.
 
-use crate::account::{Escaped, out_of_bounds};
+use crate::message::{escape_into, message};
+use crate::account::out_of_bounds;
 use crate::arn;
 use crate::json::{Arena, Value};
 use crate::names;
@@ -43,21 +44,20 @@ pub(crate) struct Notices(pub(crate) Vec<String>);
 
 impl Notices {
     pub(super) fn left_out(&mut self, key: &str, why: &str) {
-        self.0.push(format!("entry `{}` is left out: {why}", Escaped(key)));
+        self.0.push(message("entry `{}` is left out: {=}", &[key, why]));
     }
 
     fn clamped(&mut self, key: &str, field: &str, text: &str, to: TokenExpiration) {
         let text = out_of_bounds(text, to.seconds());
-        self.0.push(format!("field `{field}` of entry `{}`: {text}", Escaped(key)));
+        self.0.push(message("field `{=}` of entry `{}`: {=}", &[field, key, &text]));
     }
 
     fn bad(&mut self, key: &str, field: &str, text: &str, expected: &str) {
-        let (key, text) = (Escaped(key), Escaped(text));
-        self.0.push(format!("field `{field}` of entry `{key}` is ignored: `{text}` is not {expected}"));
+        self.0.push(message("field `{=}` of entry `{}` is ignored: `{}` is not {=}", &[field, key, text, expected]));
     }
 
     fn ignored(&mut self, key: &str, field: &str, why: &str) {
-        self.0.push(format!("field `{}` of entry `{}` is ignored: {why}", Escaped(field), Escaped(key)));
+        self.0.push(message("field `{}` of entry `{}` is ignored: {=}", &[field, key, why]));
     }
 }
 
@@ -103,7 +103,7 @@ impl<'a> Entry<'a> {
                 if let Some(audience) = self.audience
                     && !settings.allows_audience(audience)
                 {
-                    problems.add(place, format!("expected an audience from `allowedAudiences`, found `{}`", Escaped(audience)));
+                    problems.add(place, message("expected an audience from `allowedAudiences`, found `{}`", &[audience]));
                 }
             }
             "stsRegionalEndpoints" => self.sts_regional_endpoints = take.optional_bool(value),
@@ -164,16 +164,16 @@ impl<'a> Entry<'a> {
                 malformed = entry.set_from_config_map(name, value, settings, pair, notices, arena).err();
             }
         })
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| error.message())?;
         let known: Vec<&str> = names.iter().filter_map(|name| canonical(name)).collect();
         if let Some(field) = repeated(known).first() {
             let mut text = String::new();
             for name in names.iter().filter(|name| canonical(name) == Some(field)) {
                 text.push_str(if text.is_empty() { "`" } else { " and `" });
-                text.push_str(&Escaped(name).to_string());
+                escape_into(&mut text, name, 64);
                 text.push('`');
             }
-            return Err(format!("{text} are the same field, expected one of them"));
+            return Err(text + " are the same field, expected one of them");
         }
         malformed.map_or(Ok(entry), Err)
     }
@@ -194,10 +194,10 @@ impl<'a> Entry<'a> {
         if is_default(&value) {
             return Ok(());
         }
-        let wrong = |what: &str, value: &Value<'_>| format!("field `{name}`: {}", expected(what, value));
+        let wrong = |what: &str, value: &Value<'_>| message("field `{}`: {=}", &[name, &expected(what, value)]);
         match field {
             "roleArn" => {
-                self.role = plain_role(value, settings, pair, arena).map_err(|why| format!("field `{name}`: {why}"))?;
+                self.role = plain_role(value, settings, pair, arena).map_err(|why| message("field `{}`: {=}", &[name, &why]))?;
             }
             "audience" => match value {
                 Value::String(audience) if !values::is_audience(audience) => {
@@ -246,11 +246,11 @@ impl<'a> Entry<'a> {
                     let names = each_member(object, arena, &mut |container, value| match plain_role(value, settings, pair, arena) {
                         Ok(Some(role)) => self.containers.push((container, role)),
                         Ok(None) => {}
-                        Err(why) => malformed = Some(format!("field `{name}`: {why}")),
+                        Err(why) => malformed = Some(message("field `{}`: {=}", &[name, &why])),
                     })
-                    .map_err(|error| error.to_string())?;
+                    .map_err(|error| error.message())?;
                     if let Some(container) = repeated(names).first() {
-                        return Err(format!("container `{}` stands there twice, expected once", Escaped(container)));
+                        return Err(message("container `{}` stands there twice, expected once", &[container]));
                     }
                     return malformed.map_or(Ok(()), Err);
                 }
@@ -282,7 +282,7 @@ fn plain_role<'a>(
 ) -> Result<Option<&'a str>, String> {
     match value {
         Value::String(text) => {
-            let role = expand(text, &settings.variables, pair, arena).map_err(|error| error.to_string())?;
+            let role = expand(text, &settings.variables, pair, arena).map_err(|error| error.message())?;
             Ok(Some(settings.role(role, arena)).filter(|role| !role.is_empty()))
         }
         Value::Null => Ok(None),
@@ -306,7 +306,7 @@ fn checked_role<'a>(
             if let Some(Err(error)) = role.map(arn::check_role_arn)
                 && !(is_template && error == arn::ArnError::NameTooLong)
             {
-                problems.add(place, format!("`{}` {error}", Escaped(role.unwrap_or_default())));
+                problems.add(place, message("`{}` is not a role ARN: {=}", &[role.unwrap_or_default(), error.expected()]));
             }
             role
         }

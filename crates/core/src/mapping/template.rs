@@ -1,8 +1,6 @@
 //! Roles with `{namespace}`, `{serviceAccount}` and the settings' variables in them.
 
-use core::fmt;
-
-use crate::account::Escaped;
+use crate::message::message;
 use crate::json::{Arena, Value};
 use crate::settings::{Place, Problems, each_member, expected, report_repeated};
 use crate::values;
@@ -65,15 +63,14 @@ pub(crate) enum TemplateError {
     Brace,
 }
 
-impl fmt::Display for TemplateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl TemplateError {
+    pub(crate) fn message(&self) -> String {
         match self {
-            Self::Unknown(name) => write!(
-                f,
-                "expected `{{namespace}}`, `{{serviceAccount}}` or a name from `variables`, found `{{{}}}`",
-                Escaped(name)
-            ),
-            Self::Brace => f.write_str("expected a name between `{` and `}`"),
+            Self::Unknown(name) => {
+                let expected = "expected `{namespace}`, `{serviceAccount}` or a name from `variables`";
+                message("{=}, found `{{}}`", &[expected, name])
+            }
+            Self::Brace => "expected a name between `{` and `}`".to_owned(),
         }
     }
 }

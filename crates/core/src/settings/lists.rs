@@ -172,7 +172,7 @@ fn glob<'t>(text: Option<Option<&'t str>>, place: &Place<'_>, problems: &mut Pro
     match text?.map(Glob::parse) {
         Some(Ok(glob)) => Some(glob),
         Some(Err(error)) => {
-            problems.add(place, error.to_string());
+            problems.add(place, error.message().to_owned());
             None
         }
         None => {
@@ -207,6 +207,6 @@ fn each_element<'a>(
         }
     }
     if let Err(error) = s.result(()) {
-        problems.add(place, error.to_string());
+        problems.add(place, error.message());
     }
 }

@@ -1,9 +1,7 @@
 //! What is wrong with settings, and where.
 
-use core::fmt;
-
-use crate::account::Escaped;
 use crate::json::Value;
+use crate::message::{escape_into, joined, message, number};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -14,9 +12,11 @@ pub struct Problem {
     pub message: String,
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
+impl Problem {
+    /// Where and what.
+    #[must_use]
+    pub fn message(&self) -> String {
+        if self.path.is_empty() { self.message.clone() } else { message("{=}: {=}", &[&self.path, &self.message]) }
     }
 }
 
@@ -44,21 +44,16 @@ impl Problems {
         self.0.len()
     }
 
+    /// All of them in one text.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let texts: Vec<String> = self.iter().map(Problem::message).collect();
+        joined(&texts, "; ")
+    }
+
     /// One after the other, in the order in which they stand in the document.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()
-    }
-}
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, problem) in self.0.iter().enumerate() {
-            if i > 0 {
-                f.write_str("; ")?;
-            }
-            write!(f, "{problem}")?;
-        }
-        Ok(())
     }
 }
 
@@ -93,13 +88,13 @@ impl<'p> Place<'p> {
                     out.push_str(name);
                 } else {
                     out.push_str("[\"");
-                    out.push_str(&Escaped(name).to_string());
+                    escape_into(out, name, 200);
                     out.push_str("\"]");
                 }
             }
             Place::Index(outer, index) => {
                 outer.write(out);
-                out.push_str(&format!("[{index}]"));
+                out.push_str(&message("[{=}]", &[&number(*index as u64)]));
             }
         }
     }
@@ -109,10 +104,10 @@ impl<'p> Place<'p> {
 #[cold]
 pub(crate) fn expected(what: &str, value: &Value<'_>) -> String {
     match value {
-        Value::String(text) => format!("expected {what}, found `{}`", Escaped(text)),
-        Value::Number(text) => format!("expected {what}, found the number `{}`", Escaped(text)),
-        Value::Bool(value) => format!("expected {what}, found `{value}`"),
-        value => format!("expected {what}, found {}", value.kind().name()),
+        Value::String(text) => message("expected {=}, found `{}`", &[what, text]),
+        Value::Number(text) => message("expected {=}, found the number `{}`", &[what, text]),
+        Value::Bool(value) => message("expected {=}, found `{=}`", &[what, if *value { "true" } else { "false" }]),
+        value => message("expected {=}, found {=}", &[what, value.kind().name()]),
     }
 }
 
@@ -128,7 +123,7 @@ pub(super) fn unknown_field(name: &str, known: &[&str]) -> String {
         .min()
         .filter(|(distance, candidate)| name.len() <= 64 && *distance <= 1 + candidate.len() / 5);
     match meant {
-        Some((_, candidate)) => format!("unknown field, did you mean `{candidate}`?"),
+        Some((_, candidate)) => message("unknown field, did you mean `{=}`?", &[candidate]),
         None => {
             let mut text = "unknown field, expected one of".to_owned();
             for (i, name) in known.iter().enumerate() {

@@ -1,0 +1,94 @@
+//! Messages: lower case, no full stop, somebody's text in backticks and harmless.
+
+/// Characters of somebody's text that a message shows.
+const SHOWN: usize = 200;
+
+/// Fills in a template: `{}` stands for somebody's text, which is escaped and cut, `{=}` for one of ours.
+///
+/// In place of `format!`, so that nothing gets into a message as it came, and for a third of the code.
+pub(crate) fn message(template: &str, texts: &[&str]) -> String {
+    let mut out = String::with_capacity(template.len() + 64);
+    let mut texts = texts.iter();
+    for part in template.split_inclusive('}') {
+        match (part.strip_suffix("{}"), part.strip_suffix("{=}")) {
+            (Some(before), _) => {
+                out.push_str(before);
+                escape_into(&mut out, texts.next().copied().unwrap_or_default(), SHOWN);
+            }
+            (_, Some(before)) => {
+                out.push_str(before);
+                out.push_str(texts.next().copied().unwrap_or_default());
+            }
+            _ => out.push_str(part),
+        }
+    }
+    out
+}
+
+/// Appends somebody's text: what is not printable ASCII is escaped, and a long one is cut.
+///
+/// The API server drops a warning with a control character without a word, terminals obey escape sequences,
+/// and logs are read by line.
+pub(crate) fn escape_into(out: &mut String, text: &str, limit: usize) {
+    for (i, c) in text.chars().enumerate() {
+        if i == limit {
+            out.push_str("...");
+            return;
+        }
+        match c {
+            ' '..='~' => out.push(c),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c => {
+                out.push_str("\\u{");
+                let digits = (32 - (c as u32 | 1).leading_zeros()).div_ceil(4);
+                for i in (0..digits).rev() {
+                    out.push(char::from_digit(c as u32 >> (4 * i) & 15, 16).unwrap_or_default());
+                }
+                out.push('}');
+            }
+        }
+    }
+}
+
+/// Somebody's text, escaped and cut.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    escape_into(&mut out, text, SHOWN);
+    out
+}
+
+/// A number in decimal digits.
+#[must_use]
+pub fn number(n: u64) -> String {
+    let mut out = if n > 9 { number(n / 10) } else { String::new() };
+    out.push(char::from(b'0' + (n % 10) as u8));
+    out
+}
+
+/// Texts with something between them.
+pub(crate) fn joined(texts: &[String], separator: &str) -> String {
+    let mut out = String::new();
+    for text in texts {
+        if !out.is_empty() {
+            out.push_str(separator);
+        }
+        out.push_str(text);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_s_text_is_harmless() {
+        assert_eq!(
+            message("a `{}` and {=}{x}", &["\u{1b}[31m\n\u{e9}\u{1f600}~", "b"]),
+            "a `\\u{1b}[31m\\n\\u{e9}\\u{1f600}~` and b{x}"
+        );
+        assert_eq!(escaped(&"x".repeat(201)), "x".repeat(200) + "...");
+    }
+}

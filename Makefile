@@ -9,9 +9,8 @@ demo := $(or $(CARGO_TARGET_DIR),target)/debug/demo
 # What the host takes counts for the times that are shown.
 optimised_host := --config profile.dev.package.policy-host.opt-level=2
 
-# cargo starts the runner of the core's tests in that crate's folder.
-wasi_tests := crates/core/run-wasi.mjs
-with_wasi_runner := CARGO_TARGET_WASM32_WASIP1_RUNNER="node --no-warnings run-wasi.mjs"
+# cargo starts the runner in the crate's folder.
+wasm_runner := node --no-warnings run-wasi.mjs
 
 .PHONY: help
 help: ## List the targets
@@ -27,9 +26,9 @@ setup: ## Install what the other targets need, and say what is left to do by han
 run: annotated-policy.wasm ## Run the policy on a real pod, or on yours: POD=pod.yaml SETTINGS=… SERVICE_ACCOUNT=…
 	@tools/setup cc
 	@[ -f $(demo) ] || echo "Building the host that runs it: Wasmtime takes minutes, once"
-	@cargo build $(if $(wildcard $(demo)),--quiet) $(locked) $(optimised_host) --package demo
+	@cargo build $(if $(wildcard $(demo)),--quiet) $(locked) $(optimised_host) --workspace --bin demo
 	@echo
-	@cargo run --quiet $(optimised_host) --package demo -- $${POD:+--pod "$$POD"} $${SETTINGS:+--settings "$$SETTINGS"} \
+	@"$(demo)" $${POD:+--pod "$$POD"} $${SETTINGS:+--settings "$$SETTINGS"} \
 	  $${SERVICE_ACCOUNT:+--service-account "$$SERVICE_ACCOUNT"} $${CONFIG_MAP:+--config-map "$$CONFIG_MAP"}
 
 .PHONY: annotated-policy.wasm
@@ -44,14 +43,15 @@ policy.wasm: annotated-policy.wasm ## The same module, as Kubewarden's tools cal
 
 .PHONY: test
 test: annotated-policy.wasm ## Run all tests but those that need a cluster
-	@tools/setup cc
+	@tools/setup rust-all cc
 	cargo test $(locked) --workspace --no-fail-fast
-	@if [ ! -f $(wasi_tests) ]; then \
-	  echo "not run: the core's tests in WebAssembly: $(wasi_tests) is missing"; \
-	elif ! command -v node >/dev/null; then \
-	  echo "not run: the core's tests in WebAssembly: node is missing (https://nodejs.org, 20 or later)"; \
-	else set -x; \
-	  $(with_wasi_runner) cargo test $(locked) --package pod-identity-core --target wasm32-wasip1 --no-fail-fast; \
+	@if ! command -v node >/dev/null; then \
+	  echo "the core's tests in WebAssembly: not run: node is missing (https://nodejs.org, 20 or later)"; \
+	else set -ex; \
+	  export CARGO_TARGET_WASM32_WASIP1_RUNNER="$(wasm_runner)"; \
+	  export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$(wasm_runner)"; \
+	  cargo test $(locked) --package pod-identity-core --target wasm32-wasip1 --no-fail-fast; \
+	  cargo test $(locked) --package pod-identity-core --target wasm32-unknown-unknown --no-fail-fast; \
 	fi
 
 .PHONY: e2e-tests

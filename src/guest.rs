@@ -22,7 +22,9 @@ fn validate(payload: &[u8]) -> CallResult {
                 let text = error.to_string();
                 text.strip_prefix("Host error: ").map(str::to_owned).unwrap_or(text)
             })
-            .and_then(|answer| String::from_utf8(answer).map_err(|_| "the host's answer is not UTF-8".to_owned()))
+            .and_then(|answer| {
+                String::from_utf8(answer).map_err(|_| "the host's answer is not UTF-8".to_owned())
+            })
     };
     Ok(crate::validate(payload, &ask).into_bytes())
 }

@@ -29,7 +29,14 @@ pub(crate) fn get(lookup: &Lookup<'_>, freshness: ServiceAccountLookup, host_cal
     let (kind, not_there, namespace, name, fields, disable_cache) = match *lookup {
         Lookup::ServiceAccount { namespace, name } => {
             let fresh = freshness == ServiceAccountLookup::Fresh;
-            ("ServiceAccount", "Cannot find v1/ServiceAccount", namespace, name, SERVICE_ACCOUNT_FIELDS, fresh)
+            (
+                "ServiceAccount",
+                "Cannot find v1/ServiceAccount",
+                namespace,
+                name,
+                SERVICE_ACCOUNT_FIELDS,
+                fresh,
+            )
         }
         Lookup::ConfigMap { namespace, name, .. } => {
             ("ConfigMap", "Cannot find v1/ConfigMap", namespace, name, CONFIG_MAP_FIELDS, false)

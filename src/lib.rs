@@ -2,7 +2,9 @@
 //!
 //! Nothing survives a call: policy-server makes a new instance for each request.
 
-use pod_identity_core::{Admission, Arena, ConfigMap, Facts, Found, Lookup, Review, ServiceAccount, Settings, number};
+use pod_identity_core::{
+    Admission, Arena, ConfigMap, Facts, Found, Lookup, Review, ServiceAccount, Settings,
+};
 use std::cell::OnceCell;
 
 #[cfg(target_arch = "wasm32")]
@@ -29,14 +31,19 @@ pub type HostCall = dyn Fn(&str, &str) -> Result<String, String>;
 pub fn validate(payload: &[u8], host_call: &HostCall) -> String {
     let arena = Arena::default();
     let read = core::str::from_utf8(payload)
-        .map_err(|error| "the request is not UTF-8 at byte ".to_owned() + &number(error.valid_up_to() as u64))
-        .and_then(|text| Review::read(text, &arena).map_err(|error| "the request could not be read: ".to_owned() + &error.message()));
+        .map_err(|_| "the request could not be read: expected UTF-8".to_owned())
+        .and_then(|text| {
+            Review::read(text, &arena)
+                .map_err(|error| "the request could not be read: ".to_owned() + &error.message())
+        });
     let (request, settings) = match read {
         Ok(Review { request: Some(request), settings, .. }) => (request, settings),
-        Ok(_) => return response::refused(400, "the request could not be read: expected `request`, found none"),
+        Ok(_) => {
+            return response::refused(400, "the request could not be read: expected `request`, found none");
+        }
         Err(message) => return response::refused(400, &message),
     };
-    let (settings, problems) = Settings::read(settings.unwrap_or("{}"), &arena);
+    let (settings, problems) = settings.unwrap_or_default();
     let admission = Admission::new(&request, &settings, &problems);
     let (service_account, config_map) = (OnceCell::new(), OnceCell::new());
     let mut facts = Facts::default();
@@ -50,7 +57,9 @@ pub fn validate(payload: &[u8], host_call: &HostCall) -> String {
                 facts.service_account = Some(found);
             }
             Lookup::ConfigMap { namespace, name, key } => {
-                let found = host::held(found, &config_map, |text| ConfigMap::read(text, namespace, name, key, &arena));
+                let found = host::held(found, &config_map, |text| {
+                    ConfigMap::read(text, namespace, name, key, &arena)
+                });
                 facts.config_map = Some(found);
             }
         }
@@ -62,13 +71,7 @@ pub fn validate(payload: &[u8], host_call: &HostCall) -> String {
 #[must_use]
 pub fn validate_settings(payload: &[u8]) -> String {
     let arena = Arena::default();
-    let text = match core::str::from_utf8(payload) {
-        Ok(text) => text,
-        Err(error) => {
-            let message = "not UTF-8 at byte ".to_owned() + &number(error.valid_up_to() as u64);
-            return response::settings(Some(&message));
-        },
-    };
+    let Ok(text) = core::str::from_utf8(payload) else { return response::settings(Some("expected UTF-8")) };
     let (settings, mut problems) = Settings::read(text, &arena);
     settings.check(&mut problems, &arena);
     response::settings((!problems.is_empty()).then(|| problems.message()).as_deref())

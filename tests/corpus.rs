@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use corpus::{Answer, Case};
 use pod_identity_core::{
-    Admission, Arena, ConfigMap, Facts, Found, Lookup, Outcome, Review, ServiceAccount, Settings, Unknown, response,
+    Admission, Arena, ConfigMap, Facts, Found, Lookup, Outcome, Review, ServiceAccount, Settings, Unknown,
+    response,
 };
 use policy_host::{Cluster, HostCallOutcome, HostCallPayload, Options, PolicyHost};
 use serde_json::{Value, json};
@@ -52,15 +53,17 @@ fn core_answer(case: &Case) -> Answer {
         match lookup {
             Lookup::ServiceAccount { namespace, name } => {
                 answer.lookups.push(format!("v1/ServiceAccount {namespace}/{name}"));
-                facts.service_account = Some(found(case, &lookup, "ServiceAccount", namespace, name, &texts[0], |text| {
-                    Some(ServiceAccount::read(text, namespace, name, &arena).unwrap())
-                }));
+                facts.service_account =
+                    Some(found(case, &lookup, "ServiceAccount", namespace, name, &texts[0], |text| {
+                        Some(ServiceAccount::read(text, namespace, name, &arena).unwrap())
+                    }));
             }
             Lookup::ConfigMap { namespace, name, key } => {
                 answer.lookups.push(format!("v1/ConfigMap {namespace}/{name}"));
-                facts.config_map = Some(found(case, &lookup, "ConfigMap", namespace, name, &texts[1], |text| {
-                    ConfigMap::read(text, namespace, name, key, &arena).unwrap()
-                }));
+                facts.config_map =
+                    Some(found(case, &lookup, "ConfigMap", namespace, name, &texts[1], |text| {
+                        ConfigMap::read(text, namespace, name, key, &arena).unwrap()
+                    }));
             }
         }
     }
@@ -83,8 +86,10 @@ fn core_answer(case: &Case) -> Answer {
         Outcome::Unchanged(_) | Outcome::Verified { .. } => {}
     }
     answer.warnings = response::warnings(&decision);
-    answer.audit_annotations =
-        response::audit_annotations(&decision).into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    answer.audit_annotations = response::audit_annotations(&decision)
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect();
     answer
 }
 
@@ -109,7 +114,8 @@ fn host() -> &'static PolicyHost {
     static HOST: OnceLock<PolicyHost> = OnceLock::new();
     HOST.get_or_init(|| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("annotated-policy.wasm");
-        let module = std::fs::read(&path).expect("annotated-policy.wasm is there: `make annotated-policy.wasm`");
+        let module =
+            std::fs::read(&path).expect("annotated-policy.wasm is there: `make annotated-policy.wasm`");
         PolicyHost::load(&module, Options { count_fuel: true, ..Options::default() }).unwrap()
     })
 }
@@ -120,9 +126,14 @@ fn the_module_answers_as_expected() {
 }
 
 fn module_answer(case: &Case) -> Answer {
-    let settings: Value = serde_json::from_str(&case.settings).unwrap();
-    let mut answer = Answer { settings_message: host().validate_settings(&settings).unwrap().message, ..Answer::default() };
+    // The text as it is, for a host's own reading would lose what is wrong with it.
+    let checked = host().call("validate_settings", case.settings.as_bytes(), &Cluster::default()).unwrap();
+    let checked: Value = serde_json::from_slice(&checked.outcome.unwrap()).unwrap();
+    let message = checked["message"].as_str().map(str::to_owned);
+    assert_eq!(checked["valid"], message.is_none(), "{}", case.name);
+    let mut answer = Answer { settings_message: message, ..Answer::default() };
     let Some(review) = &case.review else { return answer };
+    let settings: Value = serde_json::from_str(&case.settings).unwrap();
     let cluster = match &case.cluster {
         Value::Null => json!({}),
         cluster => cluster.clone(),
@@ -154,6 +165,7 @@ fn module_answer(case: &Case) -> Answer {
         None => None,
     };
     answer.warnings = evaluation.response.warnings.unwrap_or_default();
-    answer.audit_annotations = evaluation.response.audit_annotations.unwrap_or_default().into_iter().collect();
+    answer.audit_annotations =
+        evaluation.response.audit_annotations.unwrap_or_default().into_iter().collect();
     answer
 }

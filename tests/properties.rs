@@ -1,5 +1,14 @@
 //! What holds for every input. `PROPTEST_CASES` says how many are tried; 256 unless it does.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
 #[path = "properties/decide.rs"]
 mod decide;
 #[path = "properties/generate.rs"]
@@ -45,7 +54,8 @@ fn check<S: Strategy>(strategy: S, property: impl Fn(S::Value)) {
     QUIET.set(true);
     let found = TestRunner::new(config).run(&strategy, |input| {
         panic::catch_unwind(AssertUnwindSafe(|| property(input))).map_err(|why| {
-            let text = why.downcast_ref::<String>().map(String::as_str).or(why.downcast_ref::<&str>().copied());
+            let text =
+                why.downcast_ref::<String>().map(String::as_str).or(why.downcast_ref::<&str>().copied());
             TestCaseError::fail(text.unwrap_or_default().to_owned())
         })
     });

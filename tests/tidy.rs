@@ -1,5 +1,14 @@
 //! What is written in two places is the same in both.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,12 +40,16 @@ fn module_path() -> PathBuf {
 
 fn module() -> &'static [u8] {
     static MODULE: OnceLock<Vec<u8>> = OnceLock::new();
-    MODULE.get_or_init(|| fs::read(module_path()).expect("annotated-policy.wasm is there: `make annotated-policy.wasm`"))
+    MODULE.get_or_init(|| {
+        fs::read(module_path()).expect("annotated-policy.wasm is there: `make annotated-policy.wasm`")
+    })
 }
 
 fn host() -> &'static PolicyHost {
     static HOST: OnceLock<PolicyHost> = OnceLock::new();
-    HOST.get_or_init(|| PolicyHost::load(module(), Options { count_fuel: true, ..Options::default() }).unwrap())
+    HOST.get_or_init(|| {
+        PolicyHost::load(module(), Options { count_fuel: true, ..Options::default() }).unwrap()
+    })
 }
 
 /// The one line that begins with a key, without the key and quotes.
@@ -56,17 +69,30 @@ fn one_version_everywhere() {
         let text = read("artifacthub-pkg.yml");
         assert_eq!(line_with(&text, "version:", "artifacthub-pkg.yml"), version, "artifacthub-pkg.yml");
         let url = line_with(&read("metadata.yml"), "io.kubewarden.policy.ociUrl:", "metadata.yml").to_owned();
-        let images: Vec<&str> = text.split_whitespace().filter_map(|word| word.trim_matches('"').rsplit_once(&url)).map(|(_, rest)| rest).collect();
+        let images: Vec<&str> = text
+            .split_whitespace()
+            .filter_map(|word| word.trim_matches('"').rsplit_once(&url))
+            .map(|(_, rest)| rest)
+            .collect();
         assert!(!images.is_empty(), "artifacthub-pkg.yml names no `{url}`");
         for tag in images {
-            assert!(tag.is_empty() || tag.trim_start_matches(':').trim_start_matches('v') == version, "artifacthub-pkg.yml: `{url}{tag}`");
+            assert!(
+                tag.is_empty() || tag.trim_start_matches(':').trim_start_matches('v') == version,
+                "artifacthub-pkg.yml: `{url}{tag}`"
+            );
         }
     }
     for (manifest, text) in manifests() {
-        assert!(text.contains("\nversion.workspace = true\n"), "{manifest}: its version is not the workspace's");
+        assert!(
+            text.contains("\nversion.workspace = true\n"),
+            "{manifest}: its version is not the workspace's"
+        );
     }
     let lock = read("Cargo.lock");
-    let locked = lock.split("[[package]]").find(|package| package.contains("name = \"pod-identity-policy\"\n")).unwrap();
+    let locked = lock
+        .split("[[package]]")
+        .find(|package| package.contains("name = \"pod-identity-policy\"\n"))
+        .unwrap();
     assert_eq!(line_with(locked, "version =", "Cargo.lock"), version, "Cargo.lock");
 }
 
@@ -91,7 +117,9 @@ fn the_readme_lists_every_setting() {
             let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
             Some((code(cells.next()?)?, code(cells.next()?)?))
         })
-        .filter(|(name, _)| name.bytes().all(|b| b.is_ascii_alphanumeric()) && !name.starts_with(char::is_uppercase))
+        .filter(|(name, _)| {
+            name.bytes().all(|b| b.is_ascii_alphanumeric()) && !name.starts_with(char::is_uppercase)
+        })
         .collect();
     assert_eq!(table, pod_identity_core::FIELDS);
 }
@@ -111,7 +139,8 @@ fn the_core_depends_on_two_crates() {
             // `[dependencies.name]`, and those of some targets only.
             assert!(!section.contains("dependencies.") && !section.starts_with("[target"), "{section}");
         } else if section == "[dependencies]" || section == "[build-dependencies]" {
-            dependencies.extend(line.split_once('=').map(|(name, _)| name.trim().trim_end_matches(".workspace")));
+            dependencies
+                .extend(line.split_once('=').map(|(name, _)| name.trim().trim_end_matches(".workspace")));
         }
     }
     assert_eq!(dependencies, BTreeSet::from(["bumpalo", "strsim"]));
@@ -127,7 +156,8 @@ fn the_module_is_small() {
 /// The cost of ordinary reviews, so that a change of it is seen. `UPDATE_EXPECTATIONS=1` records what it is.
 #[test]
 fn reviews_cost_what_they_did() {
-    let found: BTreeMap<&str, u64> = ["pod-4kb", "pod-20kb"].into_iter().map(|name| (name, fuel(name))).collect();
+    let found: BTreeMap<&str, u64> =
+        ["pod-4kb", "pod-20kb"].into_iter().map(|name| (name, fuel(name))).collect();
     let path = "testdata/fuel.json";
     if std::env::var("UPDATE_EXPECTATIONS").is_ok_and(|value| value == "1") {
         fs::write(root().join(path), serde_json::to_string_pretty(&found).unwrap() + "\n").unwrap();
@@ -137,7 +167,10 @@ fn reviews_cost_what_they_did() {
     for (name, fuel) in found {
         let change = (fuel as f64 / recorded[name] as f64 - 1.0) * 100.0;
         println!("{name}: {fuel} ({change:+.2} %)");
-        assert!(change.abs() <= FUEL_TOLERANCE, "{name} costs {fuel}, {change:+.2} % of what {path} says; UPDATE_EXPECTATIONS=1 records it");
+        assert!(
+            change.abs() <= FUEL_TOLERANCE,
+            "{name} costs {fuel}, {change:+.2} % of what {path} says; UPDATE_EXPECTATIONS=1 records it"
+        );
     }
 }
 
@@ -164,9 +197,18 @@ fn every_case_asks_for_an_object_once_at_most() {
         // As in the corpus, an error hides the object.
         let errors = cluster["errors"].clone();
         if let Some(objects) = cluster["objects"].as_array_mut() {
-            let name = |object: &Value| (object["kind"].clone(), object["metadata"]["namespace"].clone(), object["metadata"]["name"].clone());
-            let hidden = |error: &Value| (error["kind"].clone(), error["namespace"].clone(), error["name"].clone());
-            objects.retain(|object| !errors.as_array().into_iter().flatten().any(|error| hidden(error) == name(object)));
+            let name = |object: &Value| {
+                (
+                    object["kind"].clone(),
+                    object["metadata"]["namespace"].clone(),
+                    object["metadata"]["name"].clone(),
+                )
+            };
+            let hidden =
+                |error: &Value| (error["kind"].clone(), error["namespace"].clone(), error["name"].clone());
+            objects.retain(|object| {
+                !errors.as_array().into_iter().flatten().any(|error| hidden(error) == name(object))
+            });
         }
         cluster.as_object_mut().unwrap().retain(|_, list| !list.is_null());
         let policy = host().with_unchecked_settings(serde_json::from_str(&case.settings).unwrap()).unwrap();
@@ -175,7 +217,10 @@ fn every_case_asks_for_an_object_once_at_most() {
         for call in &evaluation.guest.host_calls {
             let HostCallPayload::Json(payload) = &call.payload else { panic!("{}: {call:?}", case.name) };
             // One repetition is for a queue that was full.
-            let full = call.outcome == policy_host::HostCallOutcome::Failed("Error sending request over callback channel: Full".to_owned());
+            let full = call.outcome
+                == policy_host::HostCallOutcome::Failed(
+                    "Error sending request over callback channel: Full".to_owned(),
+                );
             assert!(full || !seen.contains(&payload), "{}: {payload} again", case.name);
             seen.push(payload);
         }
@@ -189,7 +234,8 @@ fn every_case_asks_for_an_object_once_at_most() {
 fn the_metadata_is_what_kwctl_writes() {
     let annotated = Path::new(env!("CARGO_TARGET_TMPDIR")).join("annotated-by-kwctl.wasm");
     let (metadata, output, input) = (root().join("metadata.yml"), annotated.clone(), module_path());
-    let arguments = ["annotate", "--metadata-path", text(&metadata), "--output-path", text(&output), text(&input)];
+    let arguments =
+        ["annotate", "--metadata-path", text(&metadata), "--output-path", text(&output), text(&input)];
     let Some(status) = kwctl(&arguments) else {
         println!("NOT COMPARED: there is no `kwctl` on the PATH (https://github.com/kubewarden/kwctl)");
         return;
@@ -201,7 +247,11 @@ fn the_metadata_is_what_kwctl_writes() {
     assert_eq!(theirs.len(), 2, "kwctl appends one");
     let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
     let mut theirs = read(theirs.last().unwrap());
-    theirs["annotations"].as_object_mut().unwrap().remove("io.kubewarden.kwctl").expect("kwctl says which version it is");
+    theirs["annotations"]
+        .as_object_mut()
+        .unwrap()
+        .remove("io.kubewarden.kwctl")
+        .expect("kwctl says which version it is");
     assert_eq!(read(&ours[0]), theirs);
 }
 

@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 
 use pod_identity_core::{
-    Admission, Arena, ConfigMap, EnvValue, Facts, Found, List, Lookup, Outcome, Plan, Review, ServiceAccount, Settings,
-    Unchanged, Unknown, response,
+    Admission, Arena, ConfigMap, EnvValue, Facts, Found, List, Lookup, Outcome, Plan, Review, ServiceAccount,
+    Settings, Unchanged, Unknown, response,
 };
 use serde_json::Value;
 
@@ -76,14 +76,19 @@ pub(crate) fn decide(scenario: &Scenario) -> Decided {
 
 /// As if this had been the object.
 pub(crate) fn decide_object(scenario: &Scenario, object: &str) -> Decided {
-    decide_payload(&scenario.payload(object), &|request| scenario.host_call(request))
+    decide_payload(&scenario.payload(object), &scenario.settings.to_string(), &|request| {
+        scenario.host_call(request)
+    })
 }
 
-pub(crate) fn decide_payload(payload: &str, host_call: &dyn Fn(&str) -> Result<String, String>) -> Decided {
+pub(crate) fn decide_payload(
+    payload: &str,
+    settings: &str,
+    host_call: &dyn Fn(&str) -> Result<String, String>,
+) -> Decided {
     let arena = Arena::default();
-    let Review { request, settings, .. } = Review::read(payload, &arena).unwrap();
-    let (settings, problems) = Settings::read(settings.unwrap_or("{}"), &arena);
-    let request = request.unwrap();
+    let request = Review::read(payload, &arena).unwrap().request.unwrap();
+    let (settings, problems) = Settings::read(settings, &arena);
     let admission = Admission::new(&request, &settings, &problems);
     let (account, config_map) = (OnceCell::new(), OnceCell::new());
     let mut facts = Facts::default();
@@ -92,15 +97,17 @@ pub(crate) fn decide_payload(payload: &str, host_call: &dyn Fn(&str) -> Result<S
         match lookup {
             Lookup::ServiceAccount { namespace, name } => {
                 lookups.push("ServiceAccount");
-                facts.service_account = Some(found("ServiceAccount", namespace, name, host_call, &account, |text| {
-                    ServiceAccount::read(text, namespace, name, &arena).map(Some)
-                }));
+                facts.service_account =
+                    Some(found("ServiceAccount", namespace, name, host_call, &account, |text| {
+                        ServiceAccount::read(text, namespace, name, &arena).map(Some)
+                    }));
             }
             Lookup::ConfigMap { namespace, name, key } => {
                 lookups.push("ConfigMap");
-                facts.config_map = Some(found("ConfigMap", namespace, name, host_call, &config_map, |text| {
-                    ConfigMap::read(text, namespace, name, key, &arena)
-                }));
+                facts.config_map =
+                    Some(found("ConfigMap", namespace, name, host_call, &config_map, |text| {
+                        ConfigMap::read(text, namespace, name, key, &arena)
+                    }));
             }
         }
     }

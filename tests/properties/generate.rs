@@ -50,9 +50,10 @@ impl Scenario {
     pub(crate) fn payload(&self, object: &str) -> String {
         let (operation, more) = match &self.old_pod {
             None => ("CREATE", String::new()),
-            Some(old) => {
-                ("UPDATE", format!(r#""subResource":"ephemeralcontainers","oldObject":{},"#, write(old, self.style / 2)))
-            }
+            Some(old) => (
+                "UPDATE",
+                format!(r#""subResource":"ephemeralcontainers","oldObject":{},"#, write(old, self.style / 2)),
+            ),
         };
         format!(
             r#"{{"request":{{"uid":"7f0b2891-916f-4ed6-b7cd-27bff1815a8c","operation":"{operation}",{more}"resource":{{"group":"","version":"v1","resource":"pods"}},"namespace":"pay","object":{object}}},"settings":{}}}"#,
@@ -105,10 +106,12 @@ pub(crate) fn scenario() -> impl Strategy<Value = Scenario> {
 /// An object with some of its members, and some that nobody knows.
 fn object(members: Vec<(&'static str, f64, BoxedStrategy<Value>)>) -> BoxedStrategy<Value> {
     let known: Vec<_> = members.into_iter().map(|(name, often, value)| member(name, often, value)).collect();
-    (known, weighted(0.2, (select(&["futureField", "Name", "ENV", "x/y~z", "é", "", "\"q\"\\"][..]), anything())))
+    (
+        known,
+        weighted(0.2, (select(&["futureField", "Name", "ENV", "x/y~z", "é", "", "\"q\"\\"][..]), anything())),
+    )
         .prop_map(|(known, unknown)| {
-            let mut members: Map<String, Value> =
-                known.into_iter().flatten().collect();
+            let mut members: Map<String, Value> = known.into_iter().flatten().collect();
             if let Some((name, value)) = unknown {
                 members.insert(name.to_owned(), value);
             }
@@ -118,7 +121,11 @@ fn object(members: Vec<(&'static str, f64, BoxedStrategy<Value>)>) -> BoxedStrat
 }
 
 /// A member that is there so often; 1 is always.
-fn member(name: &'static str, often: f64, value: BoxedStrategy<Value>) -> BoxedStrategy<Option<(String, Value)>> {
+fn member(
+    name: &'static str,
+    often: f64,
+    value: BoxedStrategy<Value>,
+) -> BoxedStrategy<Option<(String, Value)>> {
     let member = value.prop_map(move |value| (name.to_owned(), value));
     if often < 1.0 { weighted(often, member).boxed() } else { member.prop_map(Some).boxed() }
 }
@@ -143,13 +150,27 @@ pub(crate) fn anything() -> BoxedStrategy<Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         (-8_000..8_000).prop_map(|n| Value::from(f64::from(n) / 8.0)),
-        select(&["", "x", SECRET, "\u{1b}[31m", "\u{e9}\u{1f600}\u{2028}", "quote \" backslash \\", "null", "$(A)"][..]).prop_map(Value::from),
+        select(
+            &[
+                "",
+                "x",
+                SECRET,
+                "\u{1b}[31m",
+                "\u{e9}\u{1f600}\u{2028}",
+                "quote \" backslash \\",
+                "null",
+                "$(A)"
+            ][..]
+        )
+        .prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Value::from),
             vec((select(&["a", "name", "env", "metadata", "spec", "k\u{e9}y", ""][..]), inner), 0..4)
-                .prop_map(|members| Value::Object(members.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())),
+                .prop_map(|members| Value::Object(
+                    members.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+                )),
         ]
     })
     .boxed()
@@ -188,23 +209,44 @@ const OURS: &[&str] = &[
 
 fn variable() -> BoxedStrategy<Value> {
     let value = texts(&[
-        "", "$(OTHER)", "regional", ROLE, "arn:aws:iam::111122223333:role/other", "/elsewhere/token",
-        "/var/run/secrets/eks.amazonaws.com/serviceaccount/token", "/var/run/secrets/eks.amazonaws.com/serviceaccount//token",
+        "",
+        "$(OTHER)",
+        "regional",
+        ROLE,
+        "arn:aws:iam::111122223333:role/other",
+        "/elsewhere/token",
+        "/var/run/secrets/eks.amazonaws.com/serviceaccount/token",
+        "/var/run/secrets/eks.amazonaws.com/serviceaccount//token",
     ]);
-    let from = one_of(&[json!({"fieldRef": {"fieldPath": "metadata.name"}}), json!({"secretKeyRef": {"name": "s", "key": "k", "new": 1}}), Value::Null]);
+    let from = one_of(&[
+        json!({"fieldRef": {"fieldPath": "metadata.name"}}),
+        json!({"secretKeyRef": {"name": "s", "key": "k", "new": 1}}),
+        Value::Null,
+    ]);
     prop_oneof![
         object(vec![("name", 1.0, texts(OURS)), ("value", 0.8, value)]),
         object(vec![("name", 1.0, texts(OURS)), ("valueFrom", 1.0, from)]),
-        object(vec![("name", 1.0, texts(&["PATH", "HOME", "aws_role_arn", "AWS_ROLE_ARN_"])), ("value", 0.8, texts(&[SECRET, "x"]))]),
+        object(vec![
+            ("name", 1.0, texts(&["PATH", "HOME", "aws_role_arn", "AWS_ROLE_ARN_"])),
+            ("value", 0.8, texts(&[SECRET, "x"]))
+        ]),
     ]
     .boxed()
 }
 
 fn mount() -> BoxedStrategy<Value> {
     let path = texts(&[
-        "/data", "/", WEB_PATH, CREDENTIALS_PATH, "/var/run/secrets/eks.amazonaws.com/serviceaccount/",
-        "/var/run//secrets/eks.amazonaws.com/./serviceaccount", "/var/run/secrets/eks.amazonaws.com", "/var/run/secrets/eks.amazonaws.com/serviceaccount/sub",
-        "/VAR/run/secrets/EKS.amazonaws.com/serviceaccount", "C:\\var\\run\\secrets\\eks.amazonaws.com\\serviceaccount", "/token",
+        "/data",
+        "/",
+        WEB_PATH,
+        CREDENTIALS_PATH,
+        "/var/run/secrets/eks.amazonaws.com/serviceaccount/",
+        "/var/run//secrets/eks.amazonaws.com/./serviceaccount",
+        "/var/run/secrets/eks.amazonaws.com",
+        "/var/run/secrets/eks.amazonaws.com/serviceaccount/sub",
+        "/VAR/run/secrets/EKS.amazonaws.com/serviceaccount",
+        "C:\\var\\run\\secrets\\eks.amazonaws.com\\serviceaccount",
+        "/token",
     ]);
     object(vec![
         ("name", 1.0, texts(&["data", "aws-iam-token", "aws-iam-token-2", "eks-pod-identity-token", "mine"])),
@@ -229,7 +271,11 @@ fn container() -> BoxedStrategy<Value> {
 
 fn source() -> BoxedStrategy<Value> {
     let token = object(vec![
-        ("audience", 0.9, texts(&["sts.amazonaws.com", "pods.eks.amazonaws.com", "sts.amazonaws.com.cn", ""])),
+        (
+            "audience",
+            0.9,
+            texts(&["sts.amazonaws.com", "pods.eks.amazonaws.com", "sts.amazonaws.com.cn", ""]),
+        ),
         ("path", 1.0, texts(&["token", "eks-pod-identity-token", "other", "./token"])),
         ("expirationSeconds", 0.7, one_of(&[json!(3607), json!(86400)])),
     ]);
@@ -249,7 +295,8 @@ fn source() -> BoxedStrategy<Value> {
 
 fn volume() -> BoxedStrategy<Value> {
     let name = texts(&["data", "aws-iam-token", "aws-iam-token-2", "eks-pod-identity-token", "mine"]);
-    let projected = object(vec![("sources", 0.95, list(source(), 2)), ("defaultMode", 0.4, one_of(&[json!(420)]))]);
+    let projected =
+        object(vec![("sources", 0.95, list(source(), 2)), ("defaultMode", 0.4, one_of(&[json!(420)]))]);
     prop_oneof![
         2 => object(vec![("name", 1.0, name.clone()), ("projected", 1.0, projected)]),
         1 => object(vec![("name", 1.0, name.clone()), ("emptyDir", 1.0, one_of(&[json!({}), json!({"medium": "Memory"})]))]),
@@ -259,7 +306,15 @@ fn volume() -> BoxedStrategy<Value> {
 }
 
 fn pod_annotations() -> BoxedStrategy<Value> {
-    let names = or_weird(texts(&["app", "log", "app,log", " \"sidecar\" , db", "nobody", ",", "app,sidecar,log,db,debugger"]));
+    let names = or_weird(texts(&[
+        "app",
+        "log",
+        "app,log",
+        " \"sidecar\" , db",
+        "nobody",
+        ",",
+        "app,sidecar,log,db,debugger",
+    ]));
     prop_oneof![
         1 => Just(Value::Null),
         9 => object(vec![
@@ -300,7 +355,13 @@ fn labels() -> BoxedStrategy<Value> {
 /// A pod that the API server could send.
 pub(crate) fn pod() -> BoxedStrategy<Value> {
     let metadata = object(vec![
-        ("name", 0.8, prop_oneof![9 => Just("api-0".to_owned()), 1 => Just("a".repeat(100))].prop_map(Value::from).boxed()),
+        (
+            "name",
+            0.8,
+            prop_oneof![9 => Just("api-0".to_owned()), 1 => Just("a".repeat(100))]
+                .prop_map(Value::from)
+                .boxed(),
+        ),
         ("generateName", 0.4, texts(&["api-"])),
         ("namespace", 0.8, prop_oneof![40 => texts(&["pay"]), 1 => texts(&["", "other"])].boxed()),
         ("labels", 0.6, labels()),
@@ -323,9 +384,18 @@ pub(crate) fn pod() -> BoxedStrategy<Value> {
         Value::Null,
     ]);
     let spec = object(vec![
-        ("serviceAccountName", 0.98, prop_oneof![60 => texts(&["api"]), 1 => Just(Value::Null), 1 => texts(&["", "../x"])].boxed()),
+        (
+            "serviceAccountName",
+            0.98,
+            prop_oneof![60 => texts(&["api"]), 1 => Just(Value::Null), 1 => texts(&["", "../x"])].boxed(),
+        ),
         ("serviceAccount", 0.3, texts(&["api"])),
-        ("containers", 0.99, prop_oneof![1 => list(container(), 0), 15 => vec(container(), 1..=3).prop_map(Value::from)].boxed()),
+        (
+            "containers",
+            0.99,
+            prop_oneof![1 => list(container(), 0), 15 => vec(container(), 1..=3).prop_map(Value::from)]
+                .boxed(),
+        ),
         ("initContainers", 0.4, list(container(), 2)),
         ("ephemeralContainers", 0.5, list(container(), 3)),
         ("volumes", 0.7, list(volume(), 3)),
@@ -346,7 +416,12 @@ pub(crate) fn pod() -> BoxedStrategy<Value> {
 const AUDIENCES: &[&str] = &["sts.amazonaws.com", "sts.amazonaws.com.cn", "x"];
 
 fn entry() -> BoxedStrategy<Value> {
-    let role = texts(&[ROLE, "arn:aws:iam::111122223333:role/{namespace}/{serviceAccount}", "arn:aws-cn:iam::{account}:role/{cluster}-x", " arn:aws:iam::111122223333:role/blanks "]);
+    let role = texts(&[
+        ROLE,
+        "arn:aws:iam::111122223333:role/{namespace}/{serviceAccount}",
+        "arn:aws-cn:iam::{account}:role/{cluster}-x",
+        " arn:aws:iam::111122223333:role/blanks ",
+    ]);
     prop_oneof![
         role.clone(),
         select_object(vec![
@@ -356,7 +431,14 @@ fn entry() -> BoxedStrategy<Value> {
             ("tokenExpiration", 0.3, one_of(&[json!(3600), json!("7200")])),
             ("region", 0.3, texts(&["us-east-1", "none"])),
             ("stsEndpointUrl", 0.2, texts(&["https://sts.example.com"])),
-            ("containers", 0.2, one_of(&[json!({"app": "arn:aws:iam::111122223333:role/app"}), json!({"log": ROLE, "nobody": ROLE})])),
+            (
+                "containers",
+                0.2,
+                one_of(&[
+                    json!({"app": "arn:aws:iam::111122223333:role/app"}),
+                    json!({"log": ROLE, "nobody": ROLE})
+                ])
+            ),
         ]),
     ]
     .boxed()
@@ -364,7 +446,8 @@ fn entry() -> BoxedStrategy<Value> {
 
 /// An object of known members only.
 fn select_object(members: Vec<(&'static str, f64, BoxedStrategy<Value>)>) -> BoxedStrategy<Value> {
-    let members: Vec<_> = members.into_iter().map(|(name, often, value)| member(name, often, value)).collect();
+    let members: Vec<_> =
+        members.into_iter().map(|(name, often, value)| member(name, often, value)).collect();
     members.prop_map(|members| Value::Object(members.into_iter().flatten().collect())).boxed()
 }
 
@@ -389,7 +472,11 @@ pub(crate) fn settings() -> BoxedStrategy<Value> {
         ("mountPath", 0.2, texts(&[CREDENTIALS_PATH, WEB_PATH, "/token/"])),
         ("volumeName", 0.2, texts(&["eks-pod-identity-token", "aws-iam-token", "data"])),
         ("tokenPath", 0.2, texts(&["eks-pod-identity-token", "a/b/token"])),
-        ("fullUri", 0.2, texts(&["http://169.254.170.23/v1/credentials", "http://[fd00:ec2::23]/v1/credentials"])),
+        (
+            "fullUri",
+            0.2,
+            texts(&["http://169.254.170.23/v1/credentials", "http://[fd00:ec2::23]/v1/credentials"]),
+        ),
     ]);
     let rules = one_of(&[
         json!([{"namespaces": ["*"], "roles": ["*"]}]),
@@ -399,24 +486,50 @@ pub(crate) fn settings() -> BoxedStrategy<Value> {
     let long_name = Box::leak("v".repeat(63).into_boxed_str());
     select_object(vec![
         ("mode", 0.15, texts(&["mutate", "verify", ""])),
-        ("onUnverified", 0.1, texts(&["reject", "warn"])),
+        ("onUnverified", 0.5, texts(&["reject", "warn"])),
         ("annotationPrefix", 0.1, texts(&["eks.amazonaws.com", "example.com"])),
         ("serviceAccountAnnotations", 0.1, any::<bool>().prop_map(Value::from).boxed()),
         ("serviceAccountLookup", 0.2, texts(&["fresh", "cached"])),
         ("mapping", 0.5, mapping()),
-        ("mappingConfigMap", 0.3, one_of(&[json!({"namespace": "eks"}), json!({"namespace": "eks", "name": "m", "key": "config"})])),
-        ("variables", 1.0, one_of(&[json!({"cluster": "prod-1", "account": "444455556666"}), json!({"cluster": "", "account": 444_455_556_666_u64})])),
+        (
+            "mappingConfigMap",
+            0.3,
+            one_of(&[json!({"namespace": "eks"}), json!({"namespace": "eks", "name": "m", "key": "config"})]),
+        ),
+        (
+            "variables",
+            1.0,
+            one_of(&[
+                json!({"cluster": "prod-1", "account": "444455556666"}),
+                json!({"cluster": "", "account": 444_455_556_666_u64}),
+            ]),
+        ),
         ("containerCredentials", 0.3, credentials),
         ("tokenAudience", 0.2, texts(AUDIENCES)),
-        ("tokenExpiration", 0.2, one_of(&[json!(3600), json!("86400"), json!(600), json!(4_294_967_296_u64), Value::Null])),
+        (
+            "tokenExpiration",
+            0.2,
+            one_of(&[json!(3600), json!("86400"), json!(600), json!(4_294_967_296_u64), Value::Null]),
+        ),
         ("tokenMountPath", 0.2, texts(&[WEB_PATH, "/token", "/token/", "C:\\secrets\\token"])),
-        ("tokenVolumeName", 0.2, prop_oneof![texts(&["aws-iam-token", "data", "mine"]), Just(Value::from(&*long_name))].boxed()),
+        (
+            "tokenVolumeName",
+            0.2,
+            prop_oneof![texts(&["aws-iam-token", "data", "mine"]), Just(Value::from(&*long_name))].boxed(),
+        ),
         ("tokenFileMode", 0.2, texts(&["0440", "400"])),
         ("awsDefaultRegion", 0.4, texts(&["eu-west-1", "cn-north-1", "none"])),
         ("stsRegionalEndpoints", 0.4, any::<bool>().prop_map(Value::from).boxed()),
         ("stsEndpointUrl", 0.15, texts(&["https://sts.example.com:8443/x", "http://localhost:4566"])),
         ("roleSessionName", 0.3, texts(&["none", "podName"])),
-        ("composeRoleArn", 0.2, one_of(&[json!({"accountId": "111122223333"}), json!({"accountId": "111122223333", "partition": "aws-cn"})])),
+        (
+            "composeRoleArn",
+            0.2,
+            one_of(&[
+                json!({"accountId": "111122223333"}),
+                json!({"accountId": "111122223333", "partition": "aws-cn"}),
+            ]),
+        ),
         ("allowedRoles", 0.1, rules),
         ("allowedAudiences", 0.15, Just(json!(AUDIENCES)).boxed()),
         ("annotateServiceAccounts", 0.3, any::<bool>().prop_map(Value::from).boxed()),
@@ -427,7 +540,17 @@ pub(crate) fn settings() -> BoxedStrategy<Value> {
 
 /// The annotations of a service account.
 pub(crate) fn account_annotations() -> BoxedStrategy<Value> {
-    let roles = texts(&[ROLE, ROLE, ROLE, ROLE, ROLE, "  arn:aws:iam::111122223333:role/blanks\n", "team/api", "", "arn:aws:iam::1:role/x"]);
+    let roles = texts(&[
+        ROLE,
+        ROLE,
+        ROLE,
+        ROLE,
+        ROLE,
+        "  arn:aws:iam::111122223333:role/blanks\n",
+        "team/api",
+        "",
+        "arn:aws:iam::1:role/x",
+    ]);
     let record = one_of(&[
         json!(format!(r#"{{"eks.amazonaws.com/role-arn":"{ROLE}"}}"#)),
         json!(r#"{"eks.amazonaws.com/audience":"x","eks.amazonaws.com/token-expiration":"3600"}"#),

@@ -22,7 +22,10 @@ use crate::json::{self, Node};
 #[test]
 fn generated_settings_have_no_problem() {
     check(settings(), |settings| {
-        assert_eq!(pod_identity_policy::validate_settings(settings.to_string().as_bytes()), r#"{"valid":true}"#);
+        assert_eq!(
+            pod_identity_policy::validate_settings(settings.to_string().as_bytes()),
+            r#"{"valid":true}"#
+        );
     });
 }
 
@@ -44,7 +47,11 @@ fn generated_scenarios_reach_every_outcome() {
             Kind::Changed(change) => {
                 changed += 1;
                 for (i, op) in change.patch.as_array().unwrap().iter().enumerate() {
-                    count(format!("{} {}", op["op"].as_str().unwrap(), if i == 0 { "first" } else { "later" }));
+                    count(format!(
+                        "{} {}",
+                        op["op"].as_str().unwrap(),
+                        if i == 0 { "first" } else { "later" }
+                    ));
                 }
                 for addition in &change.plan.additions {
                     count(format!("{} mount {}", addition.list, addition.mount.is_some()));
@@ -57,10 +64,27 @@ fn generated_scenarios_reach_every_outcome() {
     println!("{changed} of 3000 changed; {reached:#?}");
     assert!(changed > 1_000, "{changed} of 3000 changed");
     for expected in [
-        "MirrorPod", "SkipLabel", "NoServiceAccount", "InvalidName", "NoIdentity", "NoContainer", "Complete", "LookupUnknown",
-        "Verified true", "Verified false", "Refused 400", "Refused 403", "Refused 500",
-        "Changed volume true label true", "Changed volume true label false", "Changed volume false label false",
-        "replace first", "add first", "initContainers mount true", "containers mount false", "ephemeralContainers mount true",
+        "MirrorPod",
+        "SkipLabel",
+        "NoServiceAccount",
+        "InvalidName",
+        "NoIdentity",
+        "NoContainer",
+        "Complete",
+        "LookupUnknown",
+        "Verified true",
+        "Verified false",
+        "Refused 400",
+        "Refused 403",
+        "Refused 500",
+        "Changed volume true label true",
+        "Changed volume true label false",
+        "Changed volume false label false",
+        "replace first",
+        "add first",
+        "initContainers mount true",
+        "containers mount false",
+        "ephemeralContainers mount true",
     ] {
         assert!(reached.contains_key(expected), "{expected} is not among {reached:#?}");
     }
@@ -114,7 +138,10 @@ fn without_additions(before: &str, change: &Change) -> String {
         } else {
             // With the comma before it, unless it is the first.
             let comma = usize::from(found.index > 0);
-            assert!(comma == 0 || change.object.as_bytes()[found.start - 1] == b',', "{path} follows no comma");
+            assert!(
+                comma == 0 || change.object.as_bytes()[found.start - 1] == b',',
+                "{path} follows no comma"
+            );
             cuts.push((found.start - comma..found.node.span.end, ""));
         }
     }
@@ -220,7 +247,8 @@ fn apply(pod: &mut Pod, plan: &PodPlan) {
             "initContainers" => lists(&mut spec.init_containers.as_mut().unwrap()[*index]),
             "containers" => lists(&mut spec.containers[*index]),
             _ => {
-                let EphemeralContainer { env, volume_mounts, .. } = &mut spec.ephemeral_containers.as_mut().unwrap()[*index];
+                let EphemeralContainer { env, volume_mounts, .. } =
+                    &mut spec.ephemeral_containers.as_mut().unwrap()[*index];
                 (env, volume_mounts)
             }
         };
@@ -229,7 +257,10 @@ fn apply(pod: &mut Pod, plan: &PodPlan) {
                 name: (*name).to_owned(),
                 value: value.clone(),
                 value_from: value.is_none().then(|| EnvVarSource {
-                    field_ref: Some(ObjectFieldSelector { api_version: None, field_path: "metadata.name".to_owned() }),
+                    field_ref: Some(ObjectFieldSelector {
+                        api_version: None,
+                        field_path: "metadata.name".to_owned(),
+                    }),
                     ..EnvVarSource::default()
                 }),
             }));
@@ -280,17 +311,26 @@ fn what_comes_out_is_consistent() {
         let spec = after.spec.unwrap();
         let volumes = spec.volumes.unwrap_or_default();
         if let Some(volume) = &change.plan.volume {
-            assert_eq!(volumes.iter().filter(|other| other.name == volume.name).count(), 1, "the volume's name is taken");
+            assert_eq!(
+                volumes.iter().filter(|other| other.name == volume.name).count(),
+                1,
+                "the volume's name is taken"
+            );
             assert!(volume.name.len() <= 63, "{}", volume.name);
             assert!(scenario.old_pod.is_none(), "a volume for a pod that runs");
-            let mounted = change.plan.additions.iter().any(|addition| addition.mount.as_ref().is_some_and(|(name, _)| *name == volume.name));
+            let mounted = change
+                .plan
+                .additions
+                .iter()
+                .any(|addition| addition.mount.as_ref().is_some_and(|(name, _)| *name == volume.name));
             assert!(mounted, "nobody mounts the volume");
         }
         assert!(!(change.plan.label && scenario.old_pod.is_some()), "a label for a pod that runs");
         for addition in &change.plan.additions {
             assert_eq!(addition.list == "ephemeralContainers", scenario.old_pod.is_some(), "{addition:?}");
             let container = json!(after_container(&change.object, addition));
-            let names: Vec<_> = container["env"].as_array().into_iter().flatten().map(|env| env["name"].clone()).collect();
+            let names: Vec<_> =
+                container["env"].as_array().into_iter().flatten().map(|env| env["name"].clone()).collect();
             for (name, _) in &addition.env {
                 assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name} twice");
             }
@@ -327,7 +367,11 @@ fn what_was_mutated_without_a_warning_is_verified() {
         }
         scenario.settings["mode"] = json!("verify");
         let verified = decide_object(&scenario, &change.object);
-        assert!(matches!(verified.outcome, Kind::Verified { sound: true }), "{}\n{verified:#?}", change.object);
+        assert!(
+            matches!(verified.outcome, Kind::Verified { sound: true }),
+            "{}\n{verified:#?}",
+            change.object
+        );
     });
 }
 
@@ -348,7 +392,11 @@ fn warnings_are_what_the_api_server_passes_on() {
 fn assert_warnings(decided: &Decided) {
     let printable = |text: &str| text.bytes().all(|b| (b' '..=b'~').contains(&b));
     for warning in &decided.warnings {
-        assert!(printable(warning) && !warning.is_empty() && warning.len() <= 256, "{} bytes: {warning:?}", warning.len());
+        assert!(
+            printable(warning) && !warning.is_empty() && warning.len() <= 256,
+            "{} bytes: {warning:?}",
+            warning.len()
+        );
     }
     let total: usize = decided.warnings.iter().map(String::len).sum();
     assert!(total <= 4096, "{total} bytes of warnings");
@@ -392,10 +440,17 @@ fn a_pod_left_alone_costs_no_lookup_and_any_other_one_for_each_object() {
             || account.is_none_or(|name| name != "api");
         if left_alone {
             assert_eq!(decided.lookups, [""; 0]);
-            let expected = [Unchanged::MirrorPod, Unchanged::SkipLabel, Unchanged::NoServiceAccount, Unchanged::InvalidName];
+            let expected = [
+                Unchanged::MirrorPod,
+                Unchanged::SkipLabel,
+                Unchanged::NoServiceAccount,
+                Unchanged::InvalidName,
+            ];
             match &decided.outcome {
                 Kind::Unchanged(why) => assert!(expected.contains(why), "{why:?}"),
-                Kind::Verified { .. } | Kind::Refused { .. } => assert_eq!(scenario.settings["mode"], "verify"),
+                Kind::Verified { .. } | Kind::Refused { .. } => {
+                    assert_eq!(scenario.settings["mode"], "verify")
+                }
                 Kind::Changed(change) => panic!("{change:#?}"),
             }
         }
@@ -430,7 +485,8 @@ fn host() -> &'static PolicyHost {
     static HOST: OnceLock<PolicyHost> = OnceLock::new();
     HOST.get_or_init(|| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("annotated-policy.wasm");
-        let module = std::fs::read(path).expect("annotated-policy.wasm is there: `make annotated-policy.wasm`");
+        let module =
+            std::fs::read(path).expect("annotated-policy.wasm is there: `make annotated-policy.wasm`");
         PolicyHost::load(&module, Options::default()).unwrap()
     })
 }

@@ -45,11 +45,14 @@ impl Written {
     }
 
     fn decide(&self, object: &str) -> crate::decide::Decided {
-        decide_payload(&self.payload(object), &|request| panic!("a lookup: {request}"))
+        decide_payload(&self.payload(object), &self.settings.to_string(), &|request| {
+            panic!("a lookup: {request}")
+        })
     }
 }
 
-const MANAGED: [&str; 5] = ["role-arn", "audience", "sts-regional-endpoints", "token-expiration", "managed-annotations"];
+const MANAGED: [&str; 5] =
+    ["role-arn", "audience", "sts-regional-endpoints", "token-expiration", "managed-annotations"];
 
 #[test]
 fn only_managed_annotations_change() {
@@ -80,7 +83,9 @@ fn only_managed_annotations_change() {
         let (before, now) = (Node::read(&object), Node::read(&change.object));
         let place = "/metadata/annotations";
         let (Some(old), Some(new)) = (before.find(place), now.find(place)) else { return };
-        let around = |text: &str, span: &std::ops::Range<usize>| (text[..span.start].to_owned(), text[span.end..].to_owned());
+        let around = |text: &str, span: &std::ops::Range<usize>| {
+            (text[..span.start].to_owned(), text[span.end..].to_owned())
+        };
         assert_eq!(around(&change.object, &new.node.span), around(&object, &old.node.span));
         let entries = |node: &Node, text: &str| -> Vec<String> {
             let json::Kind::Object(members) = &node.kind else { return Vec::new() };
@@ -109,7 +114,10 @@ fn warnings_are_what_the_api_server_passes_on() {
     check(written(), |written| {
         let decided = written.decide(&json::write(&written.object, written.style));
         for warning in &decided.warnings {
-            assert!(warning.bytes().all(|b| (b' '..=b'~').contains(&b)) && warning.len() <= 256, "{warning:?}");
+            assert!(
+                warning.bytes().all(|b| (b' '..=b'~').contains(&b)) && warning.len() <= 256,
+                "{warning:?}"
+            );
         }
         assert!(decided.warnings.iter().map(String::len).sum::<usize>() <= 4096, "{:#?}", decided.warnings);
     });

@@ -218,14 +218,16 @@ impl<'a> Account<'a> {
         let name = field.annotation();
         match source {
             Source::Pod => message("annotation `{=}/{=}` of pod `{}/{}`", &[prefix, name, namespace, pod]),
-            Source::ServiceAccount => {
-                message("annotation `{=}/{=}` of service account `{=}/{=}`", &[prefix, name, namespace, service_account])
-            }
-            Source::ServiceAccountContainer(container) => message("annotation `{=}/{=}.{}` of service account `{=}/{=}`", &[prefix, name, container, namespace, service_account]),
+            Source::ServiceAccount => message(
+                "annotation `{=}/{=}` of service account `{=}/{=}`",
+                &[prefix, name, namespace, service_account],
+            ),
+            Source::ServiceAccountContainer(container) => message(
+                "annotation `{=}/{=}.{}` of service account `{=}/{=}`",
+                &[prefix, name, container, namespace, service_account],
+            ),
             Source::Mapping(key) => message("mapping entry `{}`", &[key.unwrap_or_default()]),
-            Source::ConfigMap(key) => {
-                message("config map entry `{}`", &[key.unwrap_or_default()])
-            }
+            Source::ConfigMap(key) => message("config map entry `{}`", &[key.unwrap_or_default()]),
             Source::ContainerCredentials | Source::Settings | Source::Default => "settings".to_owned(),
         }
     }

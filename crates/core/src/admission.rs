@@ -2,15 +2,15 @@
 
 use std::cell::OnceCell;
 
-use crate::message::message;
 use crate::account::{Account, Field, Reason, Scope, Source};
 use crate::arn;
 use crate::edit::{Change, pod_edits, service_account_edits};
 use crate::error::ReadError;
 use crate::facts::{Facts, Found, Lookup};
-use crate::json::Arena;
 use crate::identity::{Identity, Method, Resolved, Resolver, Role, Roles, Selection};
+use crate::json::Arena;
 use crate::mapping::{self, Entry, Pair};
+use crate::message::message;
 use crate::names;
 use crate::plan::{Plan, Plans, Token, candidates, has_all};
 use crate::pod::{Metadata, Pod};
@@ -200,7 +200,8 @@ impl<'a> PodState<'a> {
             Annotations::read(&pod.metadata.annotations, settings.annotation_prefix).map_err(unreadable)?;
         let old_ephemeral = match (request.subject, request.old_object) {
             (Subject::EphemeralContainers, Some(old)) => {
-                let old = Pod::read(old, request.arena).map_err(|error| Refusal::unreadable("the old pod", &error))?;
+                let old = Pod::read(old, request.arena)
+                    .map_err(|error| Refusal::unreadable("the old pod", &error))?;
                 Some(old.ephemeral_containers.into_iter().map(|container| container.name).collect())
             }
             (Subject::EphemeralContainers, None) => Some(Vec::new()),
@@ -225,7 +226,10 @@ impl<'a> PodState<'a> {
             && let Some(namespace) = pod.metadata.namespace
             && namespace != request.namespace
         {
-            let message = message("the pod's namespace is `{}`, expected that of the request, `{=}`", &[namespace, request.namespace]);
+            let message = message(
+                "the pod's namespace is `{}`, expected that of the request, `{=}`",
+                &[namespace, request.namespace],
+            );
             return Err(Refusal { code: 400, reason: RefusalReason::NamespaceMismatch, message });
         }
         let credentials = match &settings.container_credentials {
@@ -236,7 +240,15 @@ impl<'a> PodState<'a> {
                 .then_some(credentials),
             _ => None,
         };
-        Ok(Self { pod, annotations, left_alone, service_account, old_ephemeral, credentials, mapped: OnceCell::new() })
+        Ok(Self {
+            pod,
+            annotations,
+            left_alone,
+            service_account,
+            old_ephemeral,
+            credentials,
+            mapped: OnceCell::new(),
+        })
     }
 
     fn pair<'p>(&'p self, request: &'p Request<'a>) -> Pair<'p> {
@@ -296,7 +308,12 @@ impl<'a> PodState<'a> {
         }
     }
 
-    fn decide(self: Box<Self>, request: &'a Request<'a>, settings: &'a Settings<'a>, facts: &'a Facts<'a>) -> Decision<'a> {
+    fn decide(
+        self: Box<Self>,
+        request: &'a Request<'a>,
+        settings: &'a Settings<'a>,
+        facts: &'a Facts<'a>,
+    ) -> Decision<'a> {
         let metadata = &self.pod.metadata;
         let mut account = Account {
             scope: Scope {
@@ -328,10 +345,13 @@ impl<'a> PodState<'a> {
         }
         self.warn_about_lists(account);
         let pair = self.pair(request);
-        // Container credentials take precedence, so that the mapping has no part in it.
-        let mapped = if self.credentials.is_some() { &Ok(None) } else { self.mapped(request, settings) };
         let mut resolver = Resolver { settings, pair, account, arena: request.arena };
-        let mut identity = match resolver.resolve(&self.annotations, mapped, self.credentials, facts)? {
+        let mut identity = match resolver.resolve(
+            &self.annotations,
+            &|| self.mapped(request, settings),
+            self.credentials,
+            facts,
+        )? {
             Resolved::Identity(identity) => *identity,
             Resolved::None => return self.unserved(request, settings, account, Unchanged::NoIdentity),
             Resolved::Unknown => return self.unserved(request, settings, account, Unchanged::LookupUnknown),
@@ -344,7 +364,10 @@ impl<'a> PodState<'a> {
             };
             has_role && identity.selection.serves(target.container.name, self.old_ephemeral.is_some())
         });
-        if self.annotations.include.is_none() && identity.selection.serves_none() && self.old_ephemeral.is_none() {
+        if self.annotations.include.is_none()
+            && identity.selection.serves_none()
+            && self.old_ephemeral.is_none()
+        {
             warn_of_none_included(Source::ServiceAccount, account);
         }
         if targets.is_empty() {
@@ -361,14 +384,26 @@ impl<'a> PodState<'a> {
             }
         }
         if settings.mode == Mode::Verify {
-            let mut verification =
-                Verification { pod: &self.pod, settings, namespace: request.namespace, account, failures: Vec::new(), arena: request.arena };
+            let mut verification = Verification {
+                pod: &self.pod,
+                settings,
+                namespace: request.namespace,
+                account,
+                failures: Vec::new(),
+                arena: request.arena,
+            };
             verification.literal_roles()?;
             verification.containers(identity, &targets)?;
             return Ok(Outcome::Verified { sound: verification.conclude()? });
         }
         let name = self.pod.metadata.name.unwrap_or(request.uid);
-        let plans = Plans { pod: &self.pod, identity, settings, spread_by: (request.namespace, name), arena: request.arena };
+        let plans = Plans {
+            pod: &self.pod,
+            identity,
+            settings,
+            spread_by: (request.namespace, name),
+            arena: request.arena,
+        };
         Ok(match plans.plan(&targets, account) {
             Some(plan) => {
                 let change = Change::new(request.object.unwrap_or_default(), pod_edits(&self.pod, &plan));
@@ -392,8 +427,14 @@ impl<'a> PodState<'a> {
         if !checked {
             return Ok(Outcome::Unchanged(reason));
         }
-        let mut verification =
-            Verification { pod: &self.pod, settings, namespace: request.namespace, account, failures: Vec::new(), arena: request.arena };
+        let mut verification = Verification {
+            pod: &self.pod,
+            settings,
+            namespace: request.namespace,
+            account,
+            failures: Vec::new(),
+            arena: request.arena,
+        };
         verification.literal_roles()?;
         Ok(Outcome::Verified { sound: verification.conclude()? })
     }
@@ -402,19 +443,25 @@ impl<'a> PodState<'a> {
     fn warn_about_lists(&self, account: &mut Account<'a>) {
         let Scope { prefix, namespace, pod, .. } = &account.scope;
         let mut texts = Vec::new();
-        for (field, list) in
-            [(Field::SkipContainers, self.annotations.skip), (Field::IncludeContainers, self.annotations.include)]
-        {
+        for (field, list) in [
+            (Field::SkipContainers, self.annotations.skip),
+            (Field::IncludeContainers, self.annotations.include),
+        ] {
             for name in container_names(list.unwrap_or_default()) {
                 if !self.pod.all_containers().any(|container| container.name == name) {
-                    texts.push(message("annotation `{=}/{=}` of pod `{}/{}`: `{}` is no container of the pod", &[prefix, field.annotation(), namespace, pod, name]));
+                    texts.push(message(
+                        "annotation `{=}/{=}` of pod `{}/{}`: `{}` is no container of the pod",
+                        &[prefix, field.annotation(), namespace, pod, name],
+                    ));
                 }
             }
         }
         for text in texts {
             account.warn(Reason::BadValue, text);
         }
-        if self.old_ephemeral.is_none() && Selection::new(&self.annotations, &Annotations::default()).serves_none() {
+        if self.old_ephemeral.is_none()
+            && Selection::new(&self.annotations, &Annotations::default()).serves_none()
+        {
             warn_of_none_included(Source::Pod, account);
         }
     }

@@ -33,7 +33,9 @@ impl ArnError {
     #[must_use]
     pub fn expected(self) -> &'static str {
         match self {
-            Self::NotAnArn => "expected `arn:<partition>:iam::<account>:role/<name>` (`composeRoleArn` completes a bare name)",
+            Self::NotAnArn => {
+                "expected `arn:<partition>:iam::<account>:role/<name>` (`composeRoleArn` completes a bare name)"
+            }
             Self::Partition => "the partition must be `aws` or `aws-` and lower-case words",
             Self::Service => "the service must be `iam`",
             Self::Region => "the region must be empty",

@@ -5,9 +5,11 @@
 
 use core::ops::Range;
 
-use crate::message::{joined, message, number};
 use crate::json::write_string;
-use crate::plan::{Addition, EnvValue, EnvVar, List, POD_IDENTITY_LABEL, PodPlan, ServiceAccountPlan, Volume};
+use crate::message::{joined, message, number};
+use crate::plan::{
+    Addition, EnvValue, EnvVar, List, POD_IDENTITY_LABEL, PodPlan, ServiceAccountPlan, Volume,
+};
 use crate::pod::{Bracket, Pod, Slot, StringMap};
 
 /// A change of a text, and what it is as operations of a JSON Patch.
@@ -169,9 +171,7 @@ fn label_edit(pod: &Pod<'_>) -> Edit {
             let path = "/metadata/labels/".to_owned() + &pointer_segment(POD_IDENTITY_LABEL);
             put(&Slot::Absent, *bracket, path, POD_IDENTITY_LABEL, "\"enabled\"".to_owned())
         }
-        slot => {
-            put(slot, metadata, "/metadata/labels".to_owned(), "labels", POD_IDENTITY_LABELS.to_owned())
-        }
+        slot => put(slot, metadata, "/metadata/labels".to_owned(), "labels", POD_IDENTITY_LABELS.to_owned()),
     }
 }
 
@@ -211,18 +211,22 @@ pub(crate) fn service_account_edits(
     annotations: &StringMap<'_>,
     plan: &ServiceAccountPlan,
 ) -> Vec<Edit> {
-    let added = plan.annotations.iter().filter_map(|change| Some((change.key.as_str(), change.value.as_deref()?)));
+    let added =
+        plan.annotations.iter().filter_map(|change| Some((change.key.as_str(), change.value.as_deref()?)));
     let Slot::Present(bracket) = &annotations.slot else {
         let Slot::Present(metadata) = metadata else { return Vec::new() };
         let path = "/metadata/annotations".to_owned();
         return vec![put(&annotations.slot, *metadata, path, "annotations", object_json(added))];
     };
     // The entries that stay keep their bytes; those that change are written at the end.
-    let kept = annotations.spans().filter(|(key, _)| !plan.annotations.iter().any(|change| change.key == *key));
+    let kept =
+        annotations.spans().filter(|(key, _)| !plan.annotations.iter().any(|change| change.key == *key));
     let mut inside: Vec<String> =
         kept.map(|(_, span)| object.get(span.clone()).unwrap_or_default().to_owned()).collect();
     let written = object_json(added);
-    if let Some(written) = written.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).filter(|w| !w.is_empty()) {
+    if let Some(written) =
+        written.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).filter(|w| !w.is_empty())
+    {
         inside.push(written.to_owned());
     }
     let operations = plan
@@ -243,7 +247,12 @@ pub(crate) fn service_account_edits(
             Operation { op, path, value }
         })
         .collect();
-    vec![Edit { at: annotations.open + 1..bracket.close, comma: false, text: joined(&inside, ","), operations }]
+    vec![Edit {
+        at: annotations.open + 1..bracket.close,
+        comma: false,
+        text: joined(&inside, ","),
+        operations,
+    }]
 }
 
 fn object_json<'t>(members: impl Iterator<Item = (&'t str, &'t str)>) -> String {

@@ -90,7 +90,7 @@ impl ReadError {
         out.push_str(&match self.fault {
             Fault::Syntax { expected } => message("not JSON at byte {=}: expected {=}", &[&at, expected]),
             Fault::TooDeep => {
-                message("nested too deep at byte {=}: expected at most {=} levels", &[&at, &number(crate::MAX_DEPTH as u64)])
+                message("nested too deep: expected at most {=} levels", &[&number(crate::MAX_DEPTH as u64)])
             }
             Fault::Type { expected, found } => message("expected {=}, found {=}", &[expected, found]),
             Fault::Duplicate => "a key stands there twice, expected once".to_owned(),

@@ -68,7 +68,10 @@ impl<'a> ServiceAccount<'a> {
     /// When it is not the one that was asked for.
     pub fn read(text: &'a str, namespace: &str, name: &str, arena: &'a Arena) -> Result<Self, ReadError> {
         let (kind, metadata, _) = read_object(text, "", arena)?;
-        if kind == Some("ServiceAccount") && metadata.namespace == Some(namespace) && metadata.name == Some(name) {
+        if kind == Some("ServiceAccount")
+            && metadata.namespace == Some(namespace)
+            && metadata.name == Some(name)
+        {
             Ok(Self { annotations: metadata.annotations })
         } else {
             Err(ReadError::new(Fault::Missing { what: "the service account that was asked for" }))

@@ -1,12 +1,12 @@
 //! Who a pod is: which method and role, and every other value, each from the most specific source.
 
-use crate::message::{escape_into, message};
 use crate::account::{Account, Field, Reason, Said, Shown, Source};
 use crate::admission::{Refusal, RefusalReason};
 use crate::arn;
 use crate::facts::{Facts, Found, Unknown};
 use crate::json::Arena;
 use crate::mapping::{self, Entry, Notices, Pair};
+use crate::message::{escape_into, message};
 use crate::plan::Target;
 use crate::service_account::Annotations;
 use crate::settings::{ContainerCredentials, OnError, Problems, Settings};
@@ -86,17 +86,13 @@ pub struct Selection<'a> {
 impl<'a> Selection<'a> {
     /// From the lists of the pod and of the service account.
     pub(crate) fn new(pod: &Annotations<'a>, service_account: &Annotations<'a>) -> Self {
-        Self {
-            skip: [pod.skip, service_account.skip],
-            include: pod.include.or(service_account.include),
-        }
+        Self { skip: [pod.skip, service_account.skip], include: pod.include.or(service_account.include) }
     }
 
     /// Whether a container is served. Ephemeral ones are not subject to the list of those that are included.
     pub(crate) fn serves(&self, container: &str, ephemeral: bool) -> bool {
         let named = |list: &str| container_names(list).any(|name| name == container);
-        !self.skip.iter().flatten().any(|list| named(list))
-            && (ephemeral || self.include.is_none_or(named))
+        !self.skip.iter().flatten().any(|list| named(list)) && (ephemeral || self.include.is_none_or(named))
     }
 
     /// The list of included containers is there, and empty.
@@ -113,6 +109,9 @@ pub(crate) enum Resolved<'a> {
     Unknown,
 }
 
+/// Passes over the settings' mapping, which is only done when nothing else decides.
+pub(crate) type Mapped<'m, 'a> = &'m dyn Fn() -> &'m Result<Option<Entry<'a>>, Problems>;
+
 /// The lookups that a resolution needs, and what it reads.
 pub(crate) struct Resolver<'r, 'a> {
     pub(crate) settings: &'a Settings<'a>,
@@ -126,7 +125,7 @@ impl<'a> Resolver<'_, 'a> {
     pub(crate) fn resolve(
         &mut self,
         pod: &Annotations<'a>,
-        mapped: &Result<Option<Entry<'a>>, Problems>,
+        mapped: Mapped<'_, 'a>,
         credentials: Option<&'a ContainerCredentials<'a>>,
         facts: &'a Facts<'a>,
     ) -> Result<Resolved<'a>, Refusal> {
@@ -143,7 +142,10 @@ impl<'a> Resolver<'_, 'a> {
                 }
                 Some(_) => {
                     let text = self.unknown_text(&Missing::ServiceAccount, unknown);
-                    self.account.warn(Reason::LookupUnknown, "container credentials are given with their defaults: ".to_owned() + &text);
+                    self.account.warn(
+                        Reason::LookupUnknown,
+                        "container credentials are given with their defaults: ".to_owned() + &text,
+                    );
                     Annotations::default()
                 }
             },
@@ -178,7 +180,7 @@ impl<'a> Resolver<'_, 'a> {
     fn roles(
         &mut self,
         service_account: &Annotations<'a>,
-        mapped: &Result<Option<Entry<'a>>, Problems>,
+        mapped: Mapped<'_, 'a>,
         facts: &'a Facts<'a>,
     ) -> Result<Result<(Roles<'a>, Option<Entry<'a>>), Unknown>, Refusal> {
         let mut roles = Roles::default();
@@ -214,7 +216,10 @@ impl<'a> Resolver<'_, 'a> {
         if !self.settings.service_account_annotations {
             return None;
         }
-        let role = service_account.role.map(|role| self.settings.role(role, self.arena)).filter(|role| !role.is_empty());
+        let role = service_account
+            .role
+            .map(|role| self.settings.role(role, self.arena))
+            .filter(|role| !role.is_empty());
         let said = role.map_or(Said::Nothing, |role| Said::Value(Shown::Text(role)));
         self.account.look(Field::Role, Source::ServiceAccount, said);
         role
@@ -224,10 +229,10 @@ impl<'a> Resolver<'_, 'a> {
     #[allow(clippy::type_complexity, reason = "an answer that may be refused, or unknown")]
     pub(crate) fn mapped(
         &mut self,
-        mapped: &Result<Option<Entry<'a>>, Problems>,
+        mapped: Mapped<'_, 'a>,
         facts: &'a Facts<'a>,
     ) -> Result<Result<Option<(Entry<'a>, Source<'a>)>, Unknown>, Refusal> {
-        let entry = mapped.as_ref().map_err(Refusal::settings)?;
+        let entry = mapped().as_ref().map_err(Refusal::settings)?;
         if let Some(entry) = entry.clone() {
             let source = Source::Mapping(Some(entry.key));
             self.look_at_entry(&entry, source);
@@ -246,7 +251,13 @@ impl<'a> Resolver<'_, 'a> {
             None => return Ok(Ok(None)),
         };
         let mut notices = Notices::default();
-        let found = mapping::find_in_config_map(config_map.document, self.settings, self.pair, &mut notices, self.arena);
+        let found = mapping::find_in_config_map(
+            config_map.document,
+            self.settings,
+            self.pair,
+            &mut notices,
+            self.arena,
+        );
         for notice in notices.0 {
             let text = message("{=}: {=}", &[&self.config_map(), &notice]);
             self.account.warn(Reason::BadValue, text);
@@ -304,7 +315,9 @@ impl<'a> Resolver<'_, 'a> {
     fn unknown(&mut self, missing: &Missing, unknown: &Unknown) -> Result<Resolved<'a>, Refusal> {
         let text = self.unknown_text(missing, unknown);
         match self.settings.on_lookup_error {
-            OnError::Reject => Err(Refusal { code: 500, reason: RefusalReason::LookupUnknown, message: text }),
+            OnError::Reject => {
+                Err(Refusal { code: 500, reason: RefusalReason::LookupUnknown, message: text })
+            }
             OnError::Admit => {
                 self.account.warn(Reason::LookupUnknown, "no identity is added: ".to_owned() + &text);
                 Ok(Resolved::Unknown)
@@ -323,8 +336,10 @@ impl<'a> Resolver<'_, 'a> {
         let settings = self.settings;
         let (entry, source) = match (entry, &method) {
             (Some(entry), Method::WebIdentity(roles)) => {
-                let supplied = |role: &&Role<'a>| matches!(role.source, Source::Mapping(_) | Source::ConfigMap(_));
-                let role = roles.general.as_ref().into_iter().chain(roles.containers.iter().map(|(_, role)| role));
+                let supplied =
+                    |role: &&Role<'a>| matches!(role.source, Source::Mapping(_) | Source::ConfigMap(_));
+                let role =
+                    roles.general.as_ref().into_iter().chain(roles.containers.iter().map(|(_, role)| role));
                 let source = role.into_iter().find(supplied).map_or(Source::Settings, |role| role.source);
                 (Some(entry), source)
             }
@@ -412,7 +427,10 @@ impl<'a> Resolver<'_, 'a> {
     pub(crate) fn check_role(&mut self, role: &Role<'a>) -> Result<(), Refusal> {
         let place = |account: &Account<'a>| account.place(Field::Role, &role.source);
         if let Err(error) = arn::check_role_arn(role.arn) {
-            let text = message("{=}: `{}` is not a role ARN: {=}", &[&place(self.account), role.arn, error.expected()]);
+            let text = message(
+                "{=}: `{}` is not a role ARN: {=}",
+                &[&place(self.account), role.arn, error.expected()],
+            );
             match self.settings.on_invalid_identity {
                 OnError::Admit => self.account.warn(Reason::InvalidRole, text),
                 OnError::Reject => {
@@ -421,10 +439,16 @@ impl<'a> Resolver<'_, 'a> {
             }
         }
         let Some(allowed) = &self.settings.allowed_roles else { return Ok(()) };
-        if allowed.allow(self.pair.namespace, role.arn, self.arena).map_err(|problems| Refusal::settings(&problems))? {
+        if allowed
+            .allow(self.pair.namespace, role.arn, self.arena)
+            .map_err(|problems| Refusal::settings(&problems))?
+        {
             return Ok(());
         }
-        let message = message("{=}: `{}` is not allowed in namespace `{=}`: expected a role that a rule of `allowedRoles` allows", &[&place(self.account), role.arn, self.pair.namespace]);
+        let message = message(
+            "{=}: `{}` is not allowed in namespace `{=}`: expected a role that a rule of `allowedRoles` allows",
+            &[&place(self.account), role.arn, self.pair.namespace],
+        );
         Err(Refusal { code: 403, reason: RefusalReason::RoleNotAllowed, message })
     }
 }

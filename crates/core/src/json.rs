@@ -6,6 +6,7 @@
 use crate::error::{Fault, ReadError, Segment};
 
 mod text;
+pub(crate) use text::may_hold_wildcard;
 pub use text::write_string;
 
 /// Levels of arrays and objects, counted from the root of a document, that are read.
@@ -110,8 +111,16 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    /// As [`Self::peek`], for where it is called for every value of a document, most of which have no blanks.
+    #[inline(always)]
+    fn peek_often(&mut self) -> Option<u8> {
+        match self.byte() {
+            Some(byte) if byte > b' ' => Some(byte),
+            _ => self.peek(),
+        }
+    }
+
     /// The next byte that is not blank.
-    #[inline]
     fn peek(&mut self) -> Option<u8> {
         loop {
             match self.byte() {
@@ -123,7 +132,7 @@ impl<'a> Scanner<'a> {
 
     #[inline]
     fn eat(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
+        let found = self.byte() == Some(byte) || self.peek() == Some(byte);
         self.at += usize::from(found);
         found
     }
@@ -199,6 +208,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// The string at an earlier position.
+    pub(crate) fn string_at(&mut self, start: usize) -> &'a str {
+        let at = core::mem::replace(&mut self.at, start);
+        let text = self.string();
+        self.at = at;
+        text
+    }
+
     /// A string that may be `null`, which counts as absent.
     pub(crate) fn optional_string(&mut self) -> Option<&'a str> {
         if self.null() { None } else { Some(self.string()) }
@@ -206,39 +223,36 @@ impl<'a> Scanner<'a> {
 
     /// Skips a string from its opening quote; says whether it holds escapes. `None` after an error.
     fn skip_string(&mut self) -> Option<bool> {
-        self.at += 1;
+        let bytes = self.text.as_bytes();
+        let mut at = self.at + 1;
         let mut escaped = false;
         loop {
-            let rest = self.rest();
-            let plain = text::plain_length(rest);
-            self.at += plain;
-            match rest.get(plain..).unwrap_or_default() {
-                [b'"', ..] => {
-                    self.at += 1;
-                    return Some(escaped);
-                }
-                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => {
-                    escaped = true;
-                    self.at += 2;
-                }
-                [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].into_iter().all(u8::is_ascii_hexdigit) => {
-                    escaped = true;
-                    self.at += 6;
-                }
-                [b'\\', ..] => {
-                    self.syntax("an escape sequence");
-                    return None;
-                }
-                [_, ..] => {
-                    self.syntax("no control character in a string");
-                    return None;
-                }
-                [] => {
-                    self.syntax("the closing quote of a string");
-                    return None;
-                }
+            at = text::plain_end(bytes, at);
+            if bytes.get(at) == Some(&b'"') {
+                self.at = at + 1;
+                return Some(escaped);
             }
+            escaped = true;
+            let Some(length) = self.escape_length(at) else { return None };
+            at += length;
         }
+    }
+
+    /// The length of an escape sequence; an error when something else stands there.
+    #[cold]
+    fn escape_length(&mut self, at: usize) -> Option<usize> {
+        self.at = at;
+        let expected = match self.rest() {
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => return Some(2),
+            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].into_iter().all(u8::is_ascii_hexdigit) => {
+                return Some(6);
+            }
+            [b'\\', ..] => "an escape sequence",
+            [_, ..] => "no control character in a string",
+            [] => "the closing quote of a string",
+        };
+        self.syntax(expected);
+        None
     }
 
     /// Skips digits; whether there were any.
@@ -277,7 +291,7 @@ impl<'a> Scanner<'a> {
 
     /// Skips a key and its colon.
     fn skip_key(&mut self) -> bool {
-        if self.peek() != Some(b'"') {
+        if self.peek_often() != Some(b'"') {
             self.syntax("a key");
             return false;
         }
@@ -305,7 +319,7 @@ impl<'a> Scanner<'a> {
         // One bit for each open level, the innermost lowest: 1 is an object.
         let mut objects = 0_u64;
         'value: loop {
-            let valid = match self.peek() {
+            let valid = match self.peek_often() {
                 Some(b'{') => {
                     objects = objects << 1 | 1;
                     if self.descend() && self.peek() != Some(b'}') {
@@ -338,7 +352,7 @@ impl<'a> Scanner<'a> {
             }
             while self.depth > outside {
                 let object = objects & 1 == 1;
-                match self.peek() {
+                match self.peek_often() {
                     Some(b',') => {
                         self.at += 1;
                         if object && !self.skip_key() {
@@ -360,12 +374,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Skips a value that is a document of its own: its depth is counted from its own root.
-    pub(crate) fn skip_document(&mut self) -> &'a str {
+    /// Reads a document of its own inside of this one: its depth is counted from its own root.
+    pub(crate) fn document<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let depth = core::mem::take(&mut self.depth);
-        let text = self.skip();
+        let found = read(self);
         self.depth = depth;
-        text
+        found
     }
 
     /// Enters an object of which the named members are read; `None` for `null`.
@@ -443,6 +457,28 @@ impl Members {
         let start = s.at;
         let key = s.string();
         s.colon().then_some((key, start))
+    }
+
+    /// As [`Self::next_any`], for passing over many members: the name as it stands in the text, and the byte at
+    /// which it begins, for [`Scanner::string_at`].
+    pub(crate) fn next_raw<'a>(&mut self, s: &mut Scanner<'a>) -> Option<(&'a [u8], usize)> {
+        let mut byte = s.peek_often();
+        if byte == Some(b',') && !self.empty {
+            s.at += 1;
+            byte = s.peek_often();
+        } else if byte == Some(b'}') || !self.empty {
+            // The end, or an error.
+            return self.next_any_at(s).map(|_| (&[][..], 0));
+        }
+        if byte != Some(b'"') {
+            s.syntax("a key");
+            return None;
+        }
+        self.empty = false;
+        let start = s.at;
+        s.skip_string()?;
+        let raw = s.text.as_bytes().get(start + 1..s.at - 1)?;
+        s.colon().then_some((raw, start))
     }
 
     /// The next member that was asked for; the others are skipped.

@@ -34,11 +34,13 @@ pub use admission::{Admission, Decision, Outcome, Refusal, RefusalReason, Unchan
 pub use error::{Fault, ReadError, Segment};
 pub use facts::{ConfigMap, Facts, Found, Lookup, ServiceAccount, Unknown};
 pub use identity::{Identity, Method, Role, Roles, Selection};
-pub use message::number;
 pub use json::{Arena, MAX_DEPTH, write_string};
-pub use plan::{Addition, AnnotationChange, EnvValue, EnvVar, List, Plan, PodPlan, ServiceAccountPlan, Volume};
+pub use message::number;
+pub use plan::{
+    Addition, AnnotationChange, EnvValue, EnvVar, List, Plan, PodPlan, ServiceAccountPlan, Volume,
+};
 pub use review::{Request, Review, Subject};
 pub use settings::{
-    AllowedRoles, ContainerCredentials, FIELDS, Identities, MappingConfigMap, Mode, OnError, OnUnverified, Problem, Problems,
-    RoleSessionName, ServiceAccountLookup, Settings,
+    AllowedRoles, ContainerCredentials, FIELDS, Identities, MappingConfigMap, Mode, OnError, OnUnverified,
+    Problem, Problems, RoleSessionName, ServiceAccountLookup, Settings,
 };

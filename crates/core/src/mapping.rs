@@ -5,10 +5,10 @@
 
 use std::cmp::Reverse;
 
-use crate::message::{message, number};
 use crate::error::{Fault, ReadError};
 use crate::glob::{Glob, GlobError};
-use crate::json::{Arena, Scanner, Value};
+use crate::json::{Arena, Scanner, Value, may_hold_wildcard};
+use crate::message::{message, number};
 use crate::settings::{Place, Problems, Settings, each_member, report_repeated};
 
 mod entry;
@@ -171,15 +171,16 @@ fn best<'a>(
     let mut count = 0_usize;
     let mut best: Option<Entry<'a>> = None;
     let Some(mut members) = s.object(&[]) else { return s.result(None) };
-    while let Some(key) = members.next_any(&mut s) {
+    while let Some((raw, start)) = members.next_raw(&mut s) {
         count += 1;
         if count > MAX_ENTRIES {
             s.fail(Fault::TooMany { what: "entries", limit: MAX_ENTRIES });
         }
-        if !may_match(key, pair) {
+        if !may_match(raw, pair) {
             s.skip();
             continue;
         }
+        let key = s.string_at(start);
         let value = Value::read(&mut s);
         match Key::parse(key) {
             Ok(parsed) if parsed.matches(pair.namespace, pair.service_account) => {
@@ -208,16 +209,21 @@ fn best<'a>(
 
 /// Sorts out most keys without parsing them: those without wildcards that are not about the pair. What begins
 /// like the pair's own key is parsed, so that somebody is told when it is malformed.
-fn may_match(key: &str, pair: Pair<'_>) -> bool {
-    key.bytes().any(|b| matches!(b, b'*' | b'?'))
-        || key
-            .strip_prefix(pair.namespace)
-            .and_then(|rest| rest.strip_prefix('/'))
-            .is_some_and(|rest| rest.starts_with(pair.service_account))
+fn may_match(raw: &[u8], pair: Pair<'_>) -> bool {
+    may_hold_wildcard(raw)
+        || raw
+            .strip_prefix(pair.namespace.as_bytes())
+            .and_then(|rest| rest.strip_prefix(b"/"))
+            .is_some_and(|rest| rest.starts_with(pair.service_account.as_bytes()))
 }
 
 /// Reads every entry of the settings' mapping.
-pub(crate) fn check<'a>(document: &'a str, settings: &Settings<'a>, problems: &mut Problems, arena: &'a Arena) {
+pub(crate) fn check<'a>(
+    document: &'a str,
+    settings: &Settings<'a>,
+    problems: &mut Problems,
+    arena: &'a Arena,
+) {
     let mapping = Place::Root.member("mapping");
     let members = each_member(document, arena, &mut |key, value| {
         let place = mapping.member(key);
@@ -226,7 +232,11 @@ pub(crate) fn check<'a>(document: &'a str, settings: &Settings<'a>, problems: &m
                 // A pair that the key matches, to fill templates with.
                 let pair = Pair {
                     namespace: if parsed.namespace.is_exact() { parsed.namespace.text() } else { "n" },
-                    service_account: if parsed.service_account.is_exact() { parsed.service_account.text() } else { "s" },
+                    service_account: if parsed.service_account.is_exact() {
+                        parsed.service_account.text()
+                    } else {
+                        "s"
+                    },
                 };
                 Entry::read_settings(key, value, settings, pair, &place, problems, arena);
             }
@@ -234,7 +244,8 @@ pub(crate) fn check<'a>(document: &'a str, settings: &Settings<'a>, problems: &m
         }
     });
     if members.as_ref().is_ok_and(|keys| keys.len() > MAX_ENTRIES) {
-        problems.add(&mapping, message("too many entries: expected at most {=}", &[&number(MAX_ENTRIES as u64)]));
+        problems
+            .add(&mapping, message("too many entries: expected at most {=}", &[&number(MAX_ENTRIES as u64)]));
     }
     report_repeated(members, &mapping, problems);
 }

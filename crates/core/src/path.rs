@@ -20,15 +20,15 @@ impl NormalPath {
     pub fn new(path: &str, os: Os) -> Self {
         let path = match os {
             Os::Unix => path,
-            Os::Windows => path.strip_prefix(['c', 'C']).and_then(|rest| rest.strip_prefix(':')).unwrap_or(path),
+            Os::Windows => {
+                path.strip_prefix(['c', 'C']).and_then(|rest| rest.strip_prefix(':')).unwrap_or(path)
+            }
         };
         let mut out = String::with_capacity(path.len());
         for part in path.split(|c| c == '/' || c == '\\' && os == Os::Windows) {
             match part {
                 "" | "." => {}
-                ".." => {
-                    while out.pop().is_some_and(|c| c != '/') {}
-                }
+                ".." => while out.pop().is_some_and(|c| c != '/') {},
                 part => {
                     if !out.is_empty() {
                         out.push('/');
@@ -131,9 +131,14 @@ mod tests {
     #[test]
     fn below_a_folder() {
         let path = NormalPath::new("/a/b/c", Os::Unix);
-        for (folder, rest) in
-            [("/a", Some("b/c")), ("/a/b/c", Some("")), ("/", Some("a/b/c")), ("/a/bb", None), ("/a/b/c/d", None), ("/a/", Some("b/c"))]
-        {
+        for (folder, rest) in [
+            ("/a", Some("b/c")),
+            ("/a/b/c", Some("")),
+            ("/", Some("a/b/c")),
+            ("/a/bb", None),
+            ("/a/b/c/d", None),
+            ("/a/", Some("b/c")),
+        ] {
             assert_eq!(path.below(&NormalPath::new(folder, Os::Unix)), rest, "{folder}");
         }
     }
@@ -170,9 +175,15 @@ mod tests {
         ] {
             assert_eq!(is_mount_path(path), valid, "{path}");
         }
-        for (path, valid) in
-            [("token", true), ("a/b", true), ("", false), ("/a", false), ("a/", false), ("../a", false), ("a:b", false)]
-        {
+        for (path, valid) in [
+            ("token", true),
+            ("a/b", true),
+            ("", false),
+            ("/a", false),
+            ("a/", false),
+            ("../a", false),
+            ("a:b", false),
+        ] {
             assert_eq!(is_relative_path(path), valid, "{path}");
         }
     }

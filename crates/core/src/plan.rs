@@ -1,9 +1,9 @@
 //! What to add to a pod: plain data.
 
-use crate::message::{message, number};
 use crate::account::{Account, Reason};
 use crate::identity::{Identity, Method, Role};
 use crate::json::Arena;
+use crate::message::{message, number};
 use crate::path::{NormalPath, Os, file_in};
 use crate::pod::{Container, EnvState, Mount, Pod, Variable};
 use crate::settings::{RoleSessionName, Settings};
@@ -186,7 +186,8 @@ impl<'a> Token<'a> {
 
     /// The name of the volume that is mounted, and whether it is there already.
     fn volume(&self, pod: &Pod<'a>, arena: &'a Arena) -> (&'a str, bool) {
-        let mut serving = pod.volumes.iter().filter(|volume| volume.serves(self.path, self.audience, self.os));
+        let mut serving =
+            pod.volumes.iter().filter(|volume| volume.serves(self.path, self.audience, self.os));
         let first = serving.clone().next();
         if let Some(volume) = serving.find(|volume| volume.name == self.volume_name).or(first) {
             return (volume.name, true);
@@ -226,7 +227,10 @@ impl<'a> Token<'a> {
     fn is_served_by(&self, pod: &Pod<'_>, mount: &Mount<'_>) -> bool {
         mount.sub_path.is_none()
             && !mount.sub_path_expr
-            && pod.volumes.iter().any(|volume| volume.name == mount.volume && volume.serves(self.path, self.audience, self.os))
+            && pod
+                .volumes
+                .iter()
+                .any(|volume| volume.name == mount.volume && volume.serves(self.path, self.audience, self.os))
     }
 
     /// A mount that hides a part of ours, or that ours hides a part of.
@@ -278,11 +282,12 @@ impl<'a> Plans<'_, 'a> {
     pub(crate) fn plan(&self, targets: &[Target<'_, 'a>], account: &mut Account<'a>) -> Option<PodPlan<'a>> {
         let token = Token::new(self.identity, self.settings, self.pod.os(), self.arena);
         let (volume_name, volume_there) = token.volume(self.pod, self.arena);
-        if !volume_there
-            && let Some(target) = targets.iter().find(|target| target.list == List::Ephemeral)
-        {
+        if !volume_there && let Some(target) = targets.iter().find(|target| target.list == List::Ephemeral) {
             let name = target.container.name;
-            let text = message("ephemeral container `{}` gets no identity: the pod has no volume with a token for `{}`, and volumes cannot be added to a running pod", &[name, token.audience]);
+            let text = message(
+                "ephemeral container `{}` gets no identity: the pod has no volume with a token for `{}`, and volumes cannot be added to a running pod",
+                &[name, token.audience],
+            );
             account.warn(Reason::Conflict, text);
             return None;
         }
@@ -290,7 +295,9 @@ impl<'a> Plans<'_, 'a> {
         let mut plan = PodPlan::default();
         let mut labelled = false;
         for target in targets {
-            let Some(addition) = self.addition(target, &token, volume_name, session_name, account) else { continue };
+            let Some(addition) = self.addition(target, &token, volume_name, session_name, account) else {
+                continue;
+            };
             labelled |= addition.env.iter().any(|variable| {
                 variable.name == Variable::ContainerCredentialsFullUri.name()
                     || variable.name == Variable::ContainerAuthorizationTokenFile.name()
@@ -330,11 +337,14 @@ impl<'a> Plans<'_, 'a> {
         }
         match self.pod.metadata.name {
             Some(name) if name.len() > MAX_SESSION_NAME => {
-                let text = message("`{=}` is not set: the pod's name has {=} characters, a session's has at most {=}", &[
+                let text = message(
+                    "`{=}` is not set: the pod's name has {=} characters, a session's has at most {=}",
+                    &[
                         Variable::RoleSessionName.name(),
                         &number(name.len() as u64),
                         &number(MAX_SESSION_NAME as u64),
-                    ]);
+                    ],
+                );
                 account.warn(Reason::Conflict, text);
                 false
             }
@@ -343,11 +353,20 @@ impl<'a> Plans<'_, 'a> {
     }
 
     fn lacks_label(&self, account: &mut Account<'a>) -> bool {
-        let value = self.pod.metadata.labels.iter().find(|(key, _)| *key == POD_IDENTITY_LABEL).map(|(_, value)| value);
+        let value = self
+            .pod
+            .metadata
+            .labels
+            .iter()
+            .find(|(key, _)| *key == POD_IDENTITY_LABEL)
+            .map(|(_, value)| value);
         if let Some(value) = value
             && value != "enabled"
         {
-            let text = message("label `{=}`: expected `enabled`, found `{}`, which is left", &[POD_IDENTITY_LABEL, value]);
+            let text = message(
+                "label `{=}`: expected `enabled`, found `{}`, which is left",
+                &[POD_IDENTITY_LABEL, value],
+            );
             account.warn(Reason::Conflict, text);
         }
         value.is_none()
@@ -370,9 +389,13 @@ impl<'a> Plans<'_, 'a> {
         let elsewhere = token.is_elsewhere(container);
         self.warn_about(container, token, at_path, elsewhere, account);
         let env = self.env(container, role, token, at_path != AtPath::Taken, session_name);
-        let mount = (at_path == AtPath::Free && !elsewhere)
-            .then_some((volume_name, token.mount_path));
-        (!env.is_empty() || mount.is_some()).then_some(Addition { list: target.list, index: target.index, env, mount })
+        let mount = (at_path == AtPath::Free && !elsewhere).then_some((volume_name, token.mount_path));
+        (!env.is_empty() || mount.is_some()).then_some(Addition {
+            list: target.list,
+            index: target.index,
+            env,
+            mount,
+        })
     }
 
     fn warn_about(
@@ -384,19 +407,31 @@ impl<'a> Plans<'_, 'a> {
         account: &mut Account<'a>,
     ) {
         let name = container.name;
-        if at_path == AtPath::Taken && !(self.identity_variables().iter().all(|variable| container.defines(*variable))) {
-            let text = message("container `{}` gets no identity: something else is mounted at `{}`", &[name, token.mount_path]);
+        if at_path == AtPath::Taken
+            && !(self.identity_variables().iter().all(|variable| container.defines(*variable)))
+        {
+            let text = message(
+                "container `{}` gets no identity: something else is mounted at `{}`",
+                &[name, token.mount_path],
+            );
             account.warn(Reason::Conflict, text);
         } else if at_path != AtPath::Taken
             && !elsewhere
-            && let Some(mount) = token.nested_mount(container) {
-            let text = message("container `{}`: the mount at `{}` and that of the token at `{}` are nested, one may hide the other", &[name, mount.path, token.mount_path]);
+            && let Some(mount) = token.nested_mount(container)
+        {
+            let text = message(
+                "container `{}`: the mount at `{}` and that of the token at `{}` are nested, one may hide the other",
+                &[name, mount.path, token.mount_path],
+            );
             account.warn(Reason::Conflict, text);
         }
         if matches!(self.identity.method, Method::ContainerCredentials(_))
             && (container.defines(Variable::RoleArn) || container.defines(Variable::WebIdentityTokenFile))
         {
-            let text = message("container `{}` has variables for web identity: the SDKs prefer them to container credentials", &[name]);
+            let text = message(
+                "container `{}` has variables for web identity: the SDKs prefer them to container credentials",
+                &[name],
+            );
             account.warn(Reason::Conflict, text);
         }
     }

@@ -120,7 +120,8 @@ pub(crate) struct Metadata<'a> {
 impl<'a> Metadata<'a> {
     pub(crate) fn read(s: &mut Scanner<'a>) -> Self {
         let mut metadata = Self::default();
-        let Some(mut members) = s.object(&["name", "generateName", "namespace", "labels", "annotations"]) else {
+        let Some(mut members) = s.object(&["name", "generateName", "namespace", "labels", "annotations"])
+        else {
             metadata.slot = Slot::null(s);
             return metadata;
         };

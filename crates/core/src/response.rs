@@ -62,11 +62,7 @@ pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, String)>
             }
             let first = roles.general.as_ref().or(roles.containers.first().map(|(_, role)| role));
             let source = first.map_or("default", |role| role.source.name());
-            vec![
-                ("identity", "web-identity".to_owned()),
-                ("role-arn", arns),
-                ("source", source.to_owned()),
-            ]
+            vec![("identity", "web-identity".to_owned()), ("role-arn", arns), ("source", source.to_owned())]
         }
     }
 }

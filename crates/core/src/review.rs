@@ -3,6 +3,7 @@
 
 use crate::error::{Fault, ReadError};
 use crate::json::{Arena, Scanner};
+use crate::settings::{Problems, Settings};
 
 /// What is being done to an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,8 +39,8 @@ pub struct Review<'a> {
     pub kind: Option<&'a str>,
     /// The request.
     pub request: Option<Request<'a>>,
-    /// The settings, a document of its own; absent in a review.
-    pub settings: Option<&'a str>,
+    /// The settings, a document of its own, and what is wrong with them; absent in a review.
+    pub settings: Option<(Settings<'a>, Problems)>,
 }
 
 impl<'a> Review<'a> {
@@ -60,7 +61,7 @@ impl<'a> Review<'a> {
                 "apiVersion" => review.api_version = s.optional_string(),
                 "kind" => review.kind = s.optional_string(),
                 "request" => review.request = Request::read(&mut s, arena),
-                _ => review.settings = Some(s.skip_document()),
+                _ => review.settings = Some(s.document(|s| Settings::read_from(s, arena))),
             }
         }
         s.result(review)
@@ -84,8 +85,17 @@ pub struct Request<'a> {
     pub(crate) arena: &'a Arena,
 }
 
-const FIELDS: &[&str] =
-    &["uid", "namespace", "operation", "resource", "subResource", "sub_resource", "object", "oldObject", "old_object"];
+const FIELDS: &[&str] = &[
+    "uid",
+    "namespace",
+    "operation",
+    "resource",
+    "subResource",
+    "sub_resource",
+    "object",
+    "oldObject",
+    "old_object",
+];
 
 impl<'a> Request<'a> {
     /// Reads a request; `None` for `null`.

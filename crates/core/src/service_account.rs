@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::message::{message, number};
 use crate::account::{Account, Reason};
 use crate::error::{Fault, ReadError};
 use crate::json::{Arena, Value, write_string};
 use crate::mapping::Entry;
+use crate::message::{message, number};
 use crate::plan::{AnnotationChange, ServiceAccountPlan};
 use crate::pod::StringMap;
 use crate::settings::each_member;
@@ -37,7 +37,9 @@ impl<'a> Annotations<'a> {
     pub(crate) fn read(map: &StringMap<'a>, prefix: &str) -> Result<Self, ReadError> {
         let mut found = Self::default();
         for (key, value) in map.iter() {
-            let Some(name) = key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')) else { continue };
+            let Some(name) = key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')) else {
+                continue;
+            };
             let slot = match name {
                 "role-arn" => &mut found.role,
                 "audience" => &mut found.audience,
@@ -66,9 +68,16 @@ impl<'a> Annotations<'a> {
 
     /// The annotations that somebody else wrote: without those that still are as this software left them, which
     /// count as the mapping that they were taken from.
-    pub(crate) fn without_managed(mut self, prefix: &str, account: &mut Account<'a>, arena: &'a Arena) -> Self {
+    pub(crate) fn without_managed(
+        mut self,
+        prefix: &str,
+        account: &mut Account<'a>,
+        arena: &'a Arena,
+    ) -> Self {
         for (key, recorded) in self.record(account, arena) {
-            let Some(name) = key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')) else { continue };
+            let Some(name) = key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')) else {
+                continue;
+            };
             let slot = match name {
                 "role-arn" => &mut self.role,
                 "audience" => &mut self.audience,
@@ -93,7 +102,10 @@ impl<'a> Annotations<'a> {
         });
         if members.is_err() || !strings {
             let place = &account.scope;
-            let text = message("annotation `{=}/{=}` of service account `{}/{}` is ignored: `{}` is not a JSON object of texts", &[place.prefix, MANAGED, place.namespace, place.service_account, text]);
+            let text = message(
+                "annotation `{=}/{=}` of service account `{}/{}` is ignored: `{}` is not a JSON object of texts",
+                &[place.prefix, MANAGED, place.namespace, place.service_account, text],
+            );
             account.warn(Reason::BadValue, text);
             return Vec::new();
         }
@@ -130,7 +142,11 @@ impl<'a> Annotations<'a> {
                 write_string(&mut managed, value);
             }
             if current != value.as_deref() {
-                changes.push(AnnotationChange { key, present: current.is_some(), value: value.map(Cow::into_owned) });
+                changes.push(AnnotationChange {
+                    key,
+                    present: current.is_some(),
+                    value: value.map(Cow::into_owned),
+                });
             }
         }
         let managed = (!managed.is_empty()).then(|| managed + "}");
@@ -150,11 +166,15 @@ fn wanted<'e>(entry: Option<&'e Entry<'_>>) -> [(&'static str, Option<Cow<'e, st
         ("audience", entry.and_then(|entry| entry.audience).map(Cow::Borrowed)),
         (
             "sts-regional-endpoints",
-            entry.and_then(|entry| entry.sts_regional_endpoints).map(|on| if on { "true".into() } else { "false".into() }),
+            entry
+                .and_then(|entry| entry.sts_regional_endpoints)
+                .map(|on| if on { "true".into() } else { "false".into() }),
         ),
         (
             "token-expiration",
-            entry.and_then(|entry| entry.token_expiration).map(|seconds| Cow::Owned(number(seconds.seconds()))),
+            entry
+                .and_then(|entry| entry.token_expiration)
+                .map(|seconds| Cow::Owned(number(seconds.seconds()))),
         ),
     ]
 }

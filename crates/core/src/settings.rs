@@ -18,8 +18,8 @@ use crate::values::{self, Region, TokenExpiration};
 mod lists;
 mod problem;
 pub use lists::{AllowedRoles, Identities};
-pub use problem::{Problem, Problems};
 pub(crate) use problem::{Place, expected};
+pub use problem::{Problem, Problems};
 
 /// What the software does with a pod.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -232,21 +232,33 @@ impl<'a> Settings<'a> {
     /// Reads a document. What is wrong is left at its default and reported, all of it at once.
     #[must_use]
     pub fn read(text: &'a str, arena: &'a Arena) -> (Self, Problems) {
+        let mut s = Scanner::new(text, arena);
+        let (settings, mut problems) = Self::read_from(&mut s, arena);
+        if let Err(error) = s.result(()) {
+            problems.add(&Place::Root, error.message());
+        }
+        (settings, problems)
+    }
+
+    /// As [`Settings::read`], in the middle of a text: an error of syntax stays with the scanner.
+    pub(crate) fn read_from(s: &mut Scanner<'a>, arena: &'a Arena) -> (Self, Problems) {
         let mut settings = Self::default();
         let mut problems = Problems::default();
-        let mut s = Scanner::new(text, arena);
-        let document = s.skip();
-        match s.result(document) {
-            Ok("null") => {}
-            Ok(document) => {
-                let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
-                fields(document, &Place::Root, &mut problems, &known, arena, &mut |name, value, place, problems| {
+        let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+        let names = members_of(s, &mut |name, value| {
+            on_known(
+                name,
+                value,
+                &Place::Root,
+                &mut problems,
+                &known,
+                &mut |name, value, place, problems| {
                     settings.set(name, value, place, problems, arena);
-                });
-                settings.complete();
-            }
-            Err(error) => problems.add(&Place::Root, error.message()),
-        }
+                },
+            );
+        });
+        report_repeated(Ok(names), &Place::Root, &mut problems);
+        settings.complete();
         (settings, problems)
     }
 
@@ -305,10 +317,14 @@ impl<'a> Settings<'a> {
                     self.container_credentials = Some(container_credentials(object, place, problems, arena));
                 }
             }
-            "tokenAudience" => take.text(&mut self.token_audience, value, values::is_audience, values::AUDIENCE),
+            "tokenAudience" => {
+                take.text(&mut self.token_audience, value, values::is_audience, values::AUDIENCE)
+            }
             "tokenExpiration" => self.token_expiration = take.expiration(value),
             "tokenMountPath" => take.text(&mut self.token_mount_path, value, path::is_mount_path, MOUNT_PATH),
-            "tokenVolumeName" => take.text(&mut self.token_volume_name, value, names::is_dns_label, VOLUME_NAME),
+            "tokenVolumeName" => {
+                take.text(&mut self.token_volume_name, value, names::is_dns_label, VOLUME_NAME)
+            }
             "tokenFileMode" => self.token_file_mode = take.file_mode(value),
             "awsDefaultRegion" => self.aws_default_region = take.region(value),
             "stsRegionalEndpoints" => take.bool(&mut self.sts_regional_endpoints, value),
@@ -376,8 +392,7 @@ fn config_map<'a>(
     problems: &mut Problems,
     arena: &'a Arena,
 ) -> Option<MappingConfigMap<'a>> {
-    let mut found =
-        MappingConfigMap { namespace: "", name: "pod-identity-webhook", key: "config" };
+    let mut found = MappingConfigMap { namespace: "", name: "pod-identity-webhook", key: "config" };
     let before = problems.len();
     let mut any = false;
     fields(object, place, problems, MAPPING_CONFIG_MAP_FIELDS, arena, &mut |name, value, place, problems| {
@@ -404,23 +419,35 @@ fn container_credentials<'a>(
     arena: &'a Arena,
 ) -> ContainerCredentials<'a> {
     let mut found = ContainerCredentials::default();
-    fields(object, place, problems, CONTAINER_CREDENTIALS_FIELDS, arena, &mut |name, value, place, problems| {
-        let mut take = Take { place, problems };
-        match name {
-            "identities" => found.identities = Identities::new(take.array(value)),
-            "audience" => take.text(&mut found.audience, value, values::is_audience, values::AUDIENCE),
-            "mountPath" => take.text(&mut found.mount_path, value, path::is_mount_path, MOUNT_PATH),
-            "volumeName" => take.text(&mut found.volume_name, value, names::is_dns_label, VOLUME_NAME),
-            "tokenPath" => {
-                take.text(&mut found.token_path, value, path::is_relative_path, "a relative path without `..`");
-            }
-            _ => {
-                if let Some(uri) = take.endpoint(value, PlainHttp::LoopbackOrAgent) {
-                    found.full_uri = uri;
+    fields(
+        object,
+        place,
+        problems,
+        CONTAINER_CREDENTIALS_FIELDS,
+        arena,
+        &mut |name, value, place, problems| {
+            let mut take = Take { place, problems };
+            match name {
+                "identities" => found.identities = Identities::new(take.array(value)),
+                "audience" => take.text(&mut found.audience, value, values::is_audience, values::AUDIENCE),
+                "mountPath" => take.text(&mut found.mount_path, value, path::is_mount_path, MOUNT_PATH),
+                "volumeName" => take.text(&mut found.volume_name, value, names::is_dns_label, VOLUME_NAME),
+                "tokenPath" => {
+                    take.text(
+                        &mut found.token_path,
+                        value,
+                        path::is_relative_path,
+                        "a relative path without `..`",
+                    );
+                }
+                _ => {
+                    if let Some(uri) = take.endpoint(value, PlainHttp::LoopbackOrAgent) {
+                        found.full_uri = uri;
+                    }
                 }
             }
-        }
-    });
+        },
+    );
     found
 }
 
@@ -442,12 +469,20 @@ fn compose_role_arn<'a>(
         };
         let mut take = Take { place, problems };
         match name {
-            "accountId" => take.text(&mut found.account_id, value, arn::is_account_id, "an account id of 12 digits"),
-            _ => take.text(&mut found.partition, value, arn::is_partition, "a partition such as `aws` or `aws-cn`"),
+            "accountId" => {
+                take.text(&mut found.account_id, value, arn::is_account_id, "an account id of 12 digits")
+            }
+            _ => take.text(
+                &mut found.partition,
+                value,
+                arn::is_partition,
+                "a partition such as `aws` or `aws-cn`",
+            ),
         }
     });
     if any && found.account_id.is_empty() && problems.len() == before {
-        problems.add(&place.member("accountId"), "expected an account id of 12 digits, found none".to_owned());
+        problems
+            .add(&place.member("accountId"), "expected an account id of 12 digits, found none".to_owned());
     }
     (!found.account_id.is_empty()).then_some(found)
 }
@@ -465,18 +500,33 @@ pub(crate) fn fields<'a>(
     on_field: OnField<'_, 'a>,
 ) {
     let names = each_member(object, arena, &mut |name, value| {
-        let place = place.member(name);
-        if known.contains(&name) {
-            on_field(name, value, &place, problems);
-        } else {
-            problems.add(&place, problem::unknown_field(name, known));
-        }
+        on_known(name, value, place, problems, known, on_field);
     });
     report_repeated(names, place, problems);
 }
 
+fn on_known<'a>(
+    name: &str,
+    value: Value<'a>,
+    place: &Place<'_>,
+    problems: &mut Problems,
+    known: &[&str],
+    on_field: OnField<'_, 'a>,
+) {
+    let place = place.member(name);
+    if known.contains(&name) {
+        on_field(name, value, &place, problems);
+    } else {
+        problems.add(&place, problem::unknown_field(name, known));
+    }
+}
+
 /// Reports names that are there more than once, and objects that cannot be read.
-pub(crate) fn report_repeated(names: Result<Vec<&str>, ReadError>, place: &Place<'_>, problems: &mut Problems) {
+pub(crate) fn report_repeated(
+    names: Result<Vec<&str>, ReadError>,
+    place: &Place<'_>,
+    problems: &mut Problems,
+) {
     match names {
         Ok(names) => {
             for name in repeated(names) {
@@ -493,16 +543,21 @@ pub(crate) fn each_member<'a>(
     arena: &'a Arena,
     on_member: &mut dyn FnMut(&'a str, Value<'a>),
 ) -> Result<Vec<&'a str>, ReadError> {
-    let mut names = Vec::new();
     let mut s = Scanner::new(object, arena);
+    let names = members_of(&mut s, on_member);
+    s.result(names)
+}
+
+fn members_of<'a>(s: &mut Scanner<'a>, on_member: &mut dyn FnMut(&'a str, Value<'a>)) -> Vec<&'a str> {
+    let mut names = Vec::new();
     if let Some(mut members) = s.object(&[]) {
-        while let Some(name) = members.next_any(&mut s) {
+        while let Some(name) = members.next_any(s) {
             names.push(name);
-            let value = Value::read(&mut s);
+            let value = Value::read(s);
             on_member(name, value);
         }
     }
-    s.result(names)
+    names
 }
 
 /// The names that are there more than once.
@@ -651,11 +706,13 @@ impl Take<'_, '_> {
     }
 
     pub(crate) fn endpoint<'a>(&mut self, value: Value<'a>, plain: PlainHttp) -> Option<&'a str> {
-        let valid = match plain {
-            PlainHttp::LoopbackOrCluster => |text: &str| url::is_endpoint(text, PlainHttp::LoopbackOrCluster),
-            PlainHttp::LoopbackOrAgent => |text: &str| url::is_endpoint(text, PlainHttp::LoopbackOrAgent),
-        };
-        self.optional_text(value, valid, plain.expected())
+        let url = self.optional_text(value, |_| true, plain.expected())?;
+        if url::is_endpoint(url, plain) {
+            Some(url)
+        } else {
+            self.wrong(&Value::String(url), plain.expected());
+            None
+        }
     }
 }
 

@@ -53,7 +53,9 @@ pub fn is_endpoint(url: &str, plain: PlainHttp) -> bool {
     let host = authority.get(..bracket + rest.len()).unwrap_or_default();
     // No sign: the characters were checked.
     port.parse::<u16>().is_ok_and(|port| port > 0)
-        && is_host(host) && !path.contains(['[', ']']) && (secure || plain.allows(host))
+        && is_host(host)
+        && !path.contains(['[', ']'])
+        && (secure || plain.allows(host))
 }
 
 fn is_host(host: &str) -> bool {

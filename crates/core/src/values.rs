@@ -45,9 +45,10 @@ impl TokenExpiration {
     #[must_use]
     pub fn spread(namespace: &str, name: &str) -> Self {
         // FNV-1a (RFC 9923), for it is short and the same everywhere.
-        let hash = namespace.bytes().chain([b'/']).chain(name.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, b| {
-            (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let hash =
+            namespace.bytes().chain([b'/']).chain(name.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, b| {
+                (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
         Self(79_200 + (hash ^ hash >> 32) % 7_201)
     }
 }

@@ -1,10 +1,10 @@
 //! Checks that a pod carries what it should, without changing anything.
 
-use crate::message::{joined, message};
 use crate::account::{Account, Reason};
 use crate::admission::{Refusal, RefusalReason};
 use crate::identity::{Identity, Method};
 use crate::json::Arena;
+use crate::message::{joined, message};
 use crate::path::NormalPath;
 use crate::plan::{Target, Token};
 use crate::pod::{Container, EnvState, Pod, Variable};
@@ -23,7 +23,11 @@ pub(crate) struct Verification<'v, 'a> {
 
 impl<'a> Verification<'_, 'a> {
     /// Checks the containers that the decision serves.
-    pub(crate) fn containers(&mut self, identity: &Identity<'a>, targets: &[Target<'_, 'a>]) -> Result<(), Refusal> {
+    pub(crate) fn containers(
+        &mut self,
+        identity: &Identity<'a>,
+        targets: &[Target<'_, 'a>],
+    ) -> Result<(), Refusal> {
         let token = Token::new(identity, self.settings, self.pod.os(), self.arena);
         for target in targets {
             let container = target.container;
@@ -54,7 +58,10 @@ impl<'a> Verification<'_, 'a> {
                     continue;
                 }
             };
-            if !allowed.allow(self.namespace, role, self.arena).map_err(|problems| Refusal::settings(&problems))? {
+            if !allowed
+                .allow(self.namespace, role, self.arena)
+                .map_err(|problems| Refusal::settings(&problems))?
+            {
                 self.failures.push(message("container `{}`: `{=}` is `{}`, expected a role that a rule of `allowedRoles` allows in namespace `{}`", &[container.name, Variable::RoleArn.name(), role, self.namespace]));
             }
         }
@@ -86,14 +93,17 @@ impl<'a> Verification<'_, 'a> {
             EnvState::Literal(role) if role == expected => {}
             EnvState::Literal(role) => {
                 let allowed = match &self.settings.allowed_roles {
-                    Some(rules) => {
-                        rules.allow(self.namespace, role, self.arena).map_err(|problems| Refusal::settings(&problems))?
-                    }
+                    Some(rules) => rules
+                        .allow(self.namespace, role, self.arena)
+                        .map_err(|problems| Refusal::settings(&problems))?,
                     None => false,
                 };
                 // With rules, a role that they do not allow is reported with the literal ones.
                 if !allowed && self.settings.allowed_roles.is_none() {
-                    self.failures.push(message("container `{}`: `{=}` is `{}`, expected `{}`", &[container.name, Variable::RoleArn.name(), role, expected]));
+                    self.failures.push(message(
+                        "container `{}`: `{=}` is `{}`, expected `{}`",
+                        &[container.name, Variable::RoleArn.name(), role, expected],
+                    ));
                 }
             }
             // With rules, what cannot be checked is reported with the literal ones.
@@ -110,11 +120,15 @@ impl<'a> Verification<'_, 'a> {
         let (name, variable_name) = (container.name, variable.name());
         match container.env(variable) {
             EnvState::Absent => {
-                self.failures.push(message("container `{}`: expected `{=}`, found none", &[name, variable_name]));
+                self.failures
+                    .push(message("container `{}`: expected `{=}`, found none", &[name, variable_name]));
                 false
             }
             EnvState::Reference => {
-                let text = message("container `{}`: `{=}` cannot be checked, for its value is only known when it runs", &[name, variable_name]);
+                let text = message(
+                    "container `{}`: `{=}` cannot be checked, for its value is only known when it runs",
+                    &[name, variable_name],
+                );
                 self.account.warn(Reason::Unverified, text);
                 false
             }
@@ -142,7 +156,10 @@ impl<'a> Verification<'_, 'a> {
             && mount.sub_path_expr
         {
             let name = container.name;
-            let text = message("container `{}`: the token's mount cannot be checked, for `subPathExpr` is only known when it runs", &[name]);
+            let text = message(
+                "container `{}`: the token's mount cannot be checked, for `subPathExpr` is only known when it runs",
+                &[name],
+            );
             self.account.warn(Reason::Unverified, text);
             return;
         }
@@ -157,7 +174,10 @@ impl<'a> Verification<'_, 'a> {
                 .any(|volume| volume.name == mount.volume && volume.serves(&inside, token.audience, os))
         });
         if !served {
-            self.failures.push(message("container `{}`: `{=}` is `{}`, expected the path of a mounted token for `{}`", &[container.name, variable.name(), file, token.audience]));
+            self.failures.push(message(
+                "container `{}`: `{=}` is `{}`, expected the path of a mounted token for `{}`",
+                &[container.name, variable.name(), file, token.audience],
+            ));
         }
     }
 }

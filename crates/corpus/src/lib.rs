@@ -76,7 +76,8 @@ impl Case {
     /// When the patch does not fit.
     pub fn patched(&self, patch: &Value) -> Result<Value, String> {
         let mut object = self.object();
-        let patch: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(|error| error.to_string())?;
+        let patch: json_patch::Patch =
+            serde_json::from_value(patch.clone()).map_err(|error| error.to_string())?;
         json_patch::patch(&mut object, &patch).map_err(|error| error.to_string())?;
         Ok(object)
     }
@@ -88,13 +89,16 @@ impl Case {
     /// What the cluster says.
     pub fn look_up(&self, kind: &str, namespace: &str, name: &str) -> Result<Option<String>, String> {
         let list = |key: &str| self.cluster[key].as_array().cloned().unwrap_or_default();
-        if let Some(error) =
-            list("errors").iter().find(|e| e["kind"] == kind && e["namespace"] == namespace && e["name"] == name)
+        if let Some(error) = list("errors")
+            .iter()
+            .find(|e| e["kind"] == kind && e["namespace"] == namespace && e["name"] == name)
         {
             return Err(error["message"].as_str().unwrap_or_default().to_owned());
         }
         let is_wanted = |object: &&Value| {
-            object["kind"] == kind && object["metadata"]["namespace"] == namespace && object["metadata"]["name"] == name
+            object["kind"] == kind
+                && object["metadata"]["namespace"] == namespace
+                && object["metadata"]["name"] == name
         };
         Ok(list("objects").iter().find(is_wanted).map(Value::to_string))
     }

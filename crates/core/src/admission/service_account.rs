@@ -122,12 +122,15 @@ impl<'a> ServiceAccountState<'a> {
             None
         } else {
             let mut resolver = Resolver { settings, pair, account, arena: request.arena };
-            match resolver.mapped(self.mapped(request, settings), facts)? {
+            match resolver.mapped(&|| self.mapped(request, settings), facts)? {
                 Ok(Some((entry, source))) => self.allowed(entry, source, &mut resolver)?,
                 Ok(None) => None,
                 Err(unknown) => {
                     let text = resolver.unknown_text(&Missing::ConfigMap, &unknown);
-                    account.warn(Reason::LookupUnknown, "the service account is left as it is: ".to_owned() + &text);
+                    account.warn(
+                        Reason::LookupUnknown,
+                        "the service account is left as it is: ".to_owned() + &text,
+                    );
                     return Ok(Outcome::Unchanged(Unchanged::Checked));
                 }
             }
@@ -183,8 +186,7 @@ fn check<'a>(
             resolver.account.warn(Reason::InvalidRole, refusal.message);
         }
     }
-    let identity =
-        resolver.values(Method::WebIdentity(Roles::default()), &Annotations::default(), own, None);
+    let identity = resolver.values(Method::WebIdentity(Roles::default()), &Annotations::default(), own, None);
     if identity.selection.serves_none() {
         warn_of_none_included(Source::ServiceAccount, account);
     }

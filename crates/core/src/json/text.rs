@@ -3,30 +3,60 @@
 const ONES: u64 = u64::MAX / 255;
 const HIGH: u64 = ONES << 7;
 
-/// The number of leading bytes that are neither a quote, nor a backslash, nor a control character.
-///
-/// Eight bytes at a time: a borrow shows which bytes of a word are zero, or below a bound. It may mark a byte
-/// above a marked one wrongly, never one below, and only the lowest mark counts.
+/// Marks the bytes of a word that are zero by their highest bit. A borrow may mark a byte above one that is zero
+/// wrongly, never one below, and only the lowest mark counts.
 /// <https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord>
-#[inline]
-pub(super) fn plain_length(bytes: &[u8]) -> usize {
-    let (words, _) = bytes.as_chunks::<8>();
-    let mut length = 0;
-    for word in words {
+#[inline(always)]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word
+}
+
+/// The byte at or after a position that is a quote, a backslash or a control character, eight at a time; the end
+/// when there is none.
+#[inline(always)]
+pub(super) fn plain_end(bytes: &[u8], at: usize) -> usize {
+    let mut rest = bytes.get(at..).unwrap_or_default();
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);
-        let quote = word ^ (ONES * b'"' as u64);
-        let backslash = word ^ (ONES * b'\\' as u64);
-        let marks = (quote.wrapping_sub(ONES) & !quote
-            | backslash.wrapping_sub(ONES) & !backslash
+        let marks = (zeros(word ^ (ONES * b'"' as u64))
+            | zeros(word ^ (ONES * b'\\' as u64))
             | word.wrapping_sub(ONES * 0x20) & !word)
             & HIGH;
         if marks != 0 {
-            return length + (marks.trailing_zeros() / 8) as usize;
+            return bytes.len() - rest.len() + (marks.trailing_zeros() / 8) as usize;
         }
-        length += 8;
+        rest = after;
     }
-    let tail = bytes.get(length..).unwrap_or_default();
-    length + tail.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)).unwrap_or(tail.len())
+    while let [byte, after @ ..] = rest
+        && !matches!(byte, b'"' | b'\\' | ..0x20)
+    {
+        rest = after;
+    }
+    bytes.len() - rest.len()
+}
+
+/// Whether a text holds a wildcard, or a backslash, behind which there may be one.
+#[inline(always)]
+pub(crate) fn may_hold_wildcard(text: &[u8]) -> bool {
+    let marked = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        (zeros(word ^ (ONES * b'*' as u64))
+            | zeros(word ^ (ONES * b'?' as u64))
+            | zeros(word ^ (ONES * b'\\' as u64)))
+            & HIGH
+            != 0
+    };
+    let Some(last) = text.last_chunk::<8>() else {
+        return text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'\\'));
+    };
+    let mut rest = text;
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        if marked(word) {
+            return true;
+        }
+        rest = after;
+    }
+    marked(last)
 }
 
 /// Resolves the escapes of a string whose syntax was checked; `None` for half of a surrogate pair, which is no

@@ -1,9 +1,9 @@
 //! What a mapping says of a service account.
 
-use crate::message::{escape_into, message};
 use crate::account::out_of_bounds;
 use crate::arn;
 use crate::json::{Arena, Value};
+use crate::message::message;
 use crate::names;
 use crate::settings::{
     Place, Problems, Settings, Take, each_member, expected, fields, is_default, repeated, report_repeated,
@@ -35,8 +35,15 @@ pub struct Entry<'a> {
     pub containers: Vec<(&'a str, &'a str)>,
 }
 
-const FIELDS: &[&str] =
-    &["roleArn", "audience", "stsRegionalEndpoints", "tokenExpiration", "region", "stsEndpointUrl", "containers"];
+const FIELDS: &[&str] = &[
+    "roleArn",
+    "audience",
+    "stsRegionalEndpoints",
+    "tokenExpiration",
+    "region",
+    "stsEndpointUrl",
+    "containers",
+];
 
 /// What was left out or ignored in a config map, ready to be shown.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -53,7 +60,10 @@ impl Notices {
     }
 
     fn bad(&mut self, key: &str, field: &str, text: &str, expected: &str) {
-        self.0.push(message("field `{=}` of entry `{}` is ignored: `{}` is not {=}", &[field, key, text, expected]));
+        self.0.push(message(
+            "field `{=}` of entry `{}` is ignored: `{}` is not {=}",
+            &[field, key, text, expected],
+        ));
     }
 
     fn ignored(&mut self, key: &str, field: &str, why: &str) {
@@ -103,7 +113,10 @@ impl<'a> Entry<'a> {
                 if let Some(audience) = self.audience
                     && !settings.allows_audience(audience)
                 {
-                    problems.add(place, message("expected an audience from `allowedAudiences`, found `{}`", &[audience]));
+                    problems.add(
+                        place,
+                        message("expected an audience from `allowedAudiences`, found `{}`", &[audience]),
+                    );
                 }
             }
             "stsRegionalEndpoints" => self.sts_regional_endpoints = take.optional_bool(value),
@@ -116,7 +129,9 @@ impl<'a> Entry<'a> {
                         let place = place.member(container);
                         if !names::is_dns_label(container) {
                             problems.add(&place, "expected the name of a container".to_owned());
-                        } else if let Some(role) = checked_role(value, settings, pair, &place, problems, arena) {
+                        } else if let Some(role) =
+                            checked_role(value, settings, pair, &place, problems, arena)
+                        {
                             self.containers.push((container, role));
                         }
                     });
@@ -155,7 +170,9 @@ impl<'a> Entry<'a> {
     ) -> Result<Self, String> {
         let object = match value {
             Value::Object(object) => object,
-            value => return Ok(Self { role: plain_role(value, settings, pair, arena)?, key, ..Self::default() }),
+            value => {
+                return Ok(Self { role: plain_role(value, settings, pair, arena)?, key, ..Self::default() });
+            }
         };
         let mut entry = Self { key, ..Self::default() };
         let mut malformed = None;
@@ -167,13 +184,10 @@ impl<'a> Entry<'a> {
         .map_err(|error| error.message())?;
         let known: Vec<&str> = names.iter().filter_map(|name| canonical(name)).collect();
         if let Some(field) = repeated(known).first() {
-            let mut text = String::new();
-            for name in names.iter().filter(|name| canonical(name) == Some(field)) {
-                text.push_str(if text.is_empty() { "`" } else { " and `" });
-                escape_into(&mut text, name, 64);
-                text.push('`');
-            }
-            return Err(text + " are the same field, expected one of them");
+            return Err(message(
+                "field `{=}` stands there twice, perhaps in kOps' spelling too: expected once",
+                &[field],
+            ));
         }
         malformed.map_or(Ok(entry), Err)
     }
@@ -194,10 +208,12 @@ impl<'a> Entry<'a> {
         if is_default(&value) {
             return Ok(());
         }
-        let wrong = |what: &str, value: &Value<'_>| message("field `{}`: {=}", &[name, &expected(what, value)]);
+        let wrong =
+            |what: &str, value: &Value<'_>| message("field `{}`: {=}", &[name, &expected(what, value)]);
         match field {
             "roleArn" => {
-                self.role = plain_role(value, settings, pair, arena).map_err(|why| message("field `{}`: {=}", &[name, &why]))?;
+                self.role = plain_role(value, settings, pair, arena)
+                    .map_err(|why| message("field `{}`: {=}", &[name, &why]))?;
             }
             "audience" => match value {
                 Value::String(audience) if !values::is_audience(audience) => {
@@ -243,14 +259,19 @@ impl<'a> Entry<'a> {
             _ => match value {
                 Value::Object(object) => {
                     let mut malformed = None;
-                    let names = each_member(object, arena, &mut |container, value| match plain_role(value, settings, pair, arena) {
+                    let names = each_member(object, arena, &mut |container, value| match plain_role(
+                        value, settings, pair, arena,
+                    ) {
                         Ok(Some(role)) => self.containers.push((container, role)),
                         Ok(None) => {}
                         Err(why) => malformed = Some(message("field `{}`: {=}", &[name, &why])),
                     })
                     .map_err(|error| error.message())?;
                     if let Some(container) = repeated(names).first() {
-                        return Err(message("container `{}` stands there twice, expected once", &[container]));
+                        return Err(message(
+                            "container `{}` stands there twice, expected once",
+                            &[container],
+                        ));
                     }
                     return malformed.map_or(Ok(()), Err);
                 }
@@ -306,7 +327,10 @@ fn checked_role<'a>(
             if let Some(Err(error)) = role.map(arn::check_role_arn)
                 && !(is_template && error == arn::ArnError::NameTooLong)
             {
-                problems.add(place, message("`{}` is not a role ARN: {=}", &[role.unwrap_or_default(), error.expected()]));
+                problems.add(
+                    place,
+                    message("`{}` is not a role ARN: {=}", &[role.unwrap_or_default(), error.expected()]),
+                );
             }
             role
         }

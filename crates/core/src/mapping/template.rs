@@ -1,7 +1,7 @@
 //! Roles with `{namespace}`, `{serviceAccount}` and the settings' variables in them.
 
-use crate::message::message;
 use crate::json::{Arena, Value};
+use crate::message::message;
 use crate::settings::{Place, Problems, each_member, expected, report_repeated};
 use crate::values;
 
@@ -35,7 +35,10 @@ impl<'a> Variables<'a> {
         let members = each_member(object, arena, &mut |name, value| {
             let place = variables.member(name);
             if !values::is_variable_name(name) {
-                problems.add(&place, "expected a name of letters and digits that begins with a letter".to_owned());
+                problems.add(
+                    &place,
+                    "expected a name of letters and digits that begins with a letter".to_owned(),
+                );
             } else if matches!(name, "namespace" | "serviceAccount") {
                 problems.add(&place, "expected another name: this one stands for the pod's own".to_owned());
             } else if text(value).is_none() {
@@ -97,7 +100,9 @@ pub(crate) fn expand<'t>(
             "namespace" => out.push_str(pair.namespace),
             "serviceAccount" => out.push_str(pair.service_account),
             name => {
-                out.push_str(variables.value(name, arena).ok_or_else(|| TemplateError::Unknown(name.to_owned()))?);
+                out.push_str(
+                    variables.value(name, arena).ok_or_else(|| TemplateError::Unknown(name.to_owned()))?,
+                );
             }
         }
         rest = behind;
@@ -122,7 +127,8 @@ pub(super) fn is_ambiguous(template: &str) -> bool {
     }
     let is_name = |name: &str| matches!(name, "namespace" | "serviceAccount");
     let separable = |between: &str| !between.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    let both = ["namespace", "serviceAccount"].iter().all(|wanted| parts.iter().any(|(_, name)| name == wanted));
+    let both =
+        ["namespace", "serviceAccount"].iter().all(|wanted| parts.iter().any(|(_, name)| name == wanted));
     let mut ambiguous = false;
     let mut previous: Option<&str> = None;
     for (between, name) in parts {

@@ -63,8 +63,14 @@ fn read_projected<'a>(s: &mut Scanner<'a>, sources: &mut Vec<Source<'a>>) {
 
 /// Reads a source. Without items, what a secret or a config map writes are keys that are not known here.
 fn read_source<'a>(s: &mut Scanner<'a>, sources: &mut Vec<Source<'a>>) {
-    let kinds =
-        &["serviceAccountToken", "secret", "configMap", "downwardAPI", "clusterTrustBundle", "podCertificate"];
+    let kinds = &[
+        "serviceAccountToken",
+        "secret",
+        "configMap",
+        "downwardAPI",
+        "clusterTrustBundle",
+        "podCertificate",
+    ];
     let Some(mut members) = s.object(kinds) else { return };
     while let Some(kind) = members.next(s) {
         let (mut path, mut audience) = (None, "");

@@ -27,7 +27,12 @@ impl<'a> Identities<'a> {
     /// # Errors
     ///
     /// When an entry is malformed.
-    pub fn contain(&self, namespace: &str, service_account: &str, arena: &'a Arena) -> Result<bool, Problems> {
+    pub fn contain(
+        &self,
+        namespace: &str,
+        service_account: &str,
+        arena: &'a Arena,
+    ) -> Result<bool, Problems> {
         let mut problems = Problems::default();
         let found = self.walk(&mut problems, arena, &mut |ns, name| {
             ns.matches(namespace) && name.matches(service_account)
@@ -57,23 +62,19 @@ impl<'a> Identities<'a> {
                 let before = problems.len();
                 let text = Take { place, problems }.optional_text(value, |_| true, "a glob");
                 let reported = problems.len() > before;
-                *(if field == "namespace" { &mut namespace } else { &mut name }) = (!reported).then_some(text);
+                *(if field == "namespace" { &mut namespace } else { &mut name }) =
+                    (!reported).then_some(text);
             });
-            let namespace = glob(namespace, &place.member("namespace"), problems).filter(|glob| {
-                let valid = glob.is_namespace();
+            let namespace = glob(namespace, &place.member("namespace"), problems);
+            let name = glob(name, &place.member("serviceAccount"), problems);
+            for (field, valid) in [
+                ("namespace", namespace.is_none_or(Glob::is_namespace)),
+                ("serviceAccount", name.is_none_or(Glob::is_service_account)),
+            ] {
                 if !valid {
-                    problems.add(&place.member("namespace"), "expected the name of a namespace, or a glob".to_owned());
+                    problems.add(&place.member(field), "expected a name, or a glob".to_owned());
                 }
-                valid
-            });
-            let name = glob(name, &place.member("serviceAccount"), problems).filter(|glob| {
-                let valid = glob.is_service_account();
-                if !valid {
-                    let message = "expected the name of a service account, or a glob".to_owned();
-                    problems.add(&place.member("serviceAccount"), message);
-                }
-                valid
-            });
+            }
             if let (Some(namespace), Some(name)) = (namespace, name) {
                 found = found || wanted(namespace, name);
             }
@@ -96,7 +97,8 @@ impl<'a> AllowedRoles<'a> {
         let mut problems = Problems::default();
         let mut allowed = false;
         self.walk(&mut problems, arena, &mut |namespaces, roles| {
-            allowed = allowed || namespaces.iter().any(|n| n.matches(namespace)) && roles.iter().any(|r| r.matches(role));
+            allowed = allowed
+                || namespaces.iter().any(|n| n.matches(namespace)) && roles.iter().any(|r| r.matches(role));
         });
         if problems.is_empty() { Ok(allowed) } else { Err(problems) }
     }
@@ -111,22 +113,29 @@ impl<'a> AllowedRoles<'a> {
         arena: &'a Arena,
         on_rule: &mut dyn FnMut(&[Glob<'_>], &[Glob<'_>]),
     ) {
-        each_element(self.0, &Place::Root.member("allowedRoles"), problems, arena, &mut |value, place, problems| {
-            let Some(object) = required_object(value, place, problems) else { return };
-            let (mut namespaces, mut roles) = (Some(None), Some(None));
-            fields(object, place, problems, RULE_FIELDS, arena, &mut |field, value, place, problems| {
-                let before = problems.len();
-                let array = Take { place, problems }.array(value);
-                let reported = problems.len() > before;
-                *(if field == "namespaces" { &mut namespaces } else { &mut roles }) = (!reported).then_some(array);
-            });
-            let namespaces = texts(namespaces, &place.member("namespaces"), problems, arena);
-            let roles = texts(roles, &place.member("roles"), problems, arena);
-            on_rule(
-                &globs(&namespaces, &place.member("namespaces"), problems),
-                &globs(&roles, &place.member("roles"), problems),
-            );
-        });
+        each_element(
+            self.0,
+            &Place::Root.member("allowedRoles"),
+            problems,
+            arena,
+            &mut |value, place, problems| {
+                let Some(object) = required_object(value, place, problems) else { return };
+                let (mut namespaces, mut roles) = (Some(None), Some(None));
+                fields(object, place, problems, RULE_FIELDS, arena, &mut |field, value, place, problems| {
+                    let before = problems.len();
+                    let array = Take { place, problems }.array(value);
+                    let reported = problems.len() > before;
+                    *(if field == "namespaces" { &mut namespaces } else { &mut roles }) =
+                        (!reported).then_some(array);
+                });
+                let namespaces = texts(namespaces, &place.member("namespaces"), problems, arena);
+                let roles = texts(roles, &place.member("roles"), problems, arena);
+                on_rule(
+                    &globs(&namespaces, &place.member("namespaces"), problems),
+                    &globs(&roles, &place.member("roles"), problems),
+                );
+            },
+        );
     }
 }
 
@@ -154,17 +163,23 @@ fn texts<'a>(
     match array {
         // Reported already.
         None => {}
-        Some(Some(array)) => each_element(array, place, problems, arena, &mut |value, place, problems| match value {
-            Value::String(text) => found.push(text),
-            value => problems.add(place, expected("a glob", &value)),
-        }),
+        Some(Some(array)) => {
+            each_element(array, place, problems, arena, &mut |value, place, problems| match value {
+                Value::String(text) => found.push(text),
+                value => problems.add(place, expected("a glob", &value)),
+            })
+        }
         Some(None) => problems.add(place, "expected a list of globs, found none".to_owned()),
     }
     found
 }
 
 fn globs<'t>(texts: &'t [&str], place: &Place<'_>, problems: &mut Problems) -> Vec<Glob<'t>> {
-    texts.iter().enumerate().filter_map(|(i, text)| glob(Some(Some(text)), &place.index(i), problems)).collect()
+    texts
+        .iter()
+        .enumerate()
+        .filter_map(|(i, text)| glob(Some(Some(text)), &place.index(i), problems))
+        .collect()
 }
 
 /// `None` was reported already; `Some(None)` is absent.

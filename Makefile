@@ -14,16 +14,19 @@ wasm_runner := node --no-warnings run-wasi.mjs
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ' *## *' '/^[a-z]/ && NF == 2 { sub(/:.*/, "", $$1); printf "make %-23s%s\n", $$1, $$2 }' Makefile
+	@awk -F ' *## *' '/^[a-z]/ && NF == 2 { sub(/:.*/, "", $$1); printf "%-23s%s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo 'make run POD=pod.yaml SERVICE_ACCOUNT=sa.yaml SETTINGS=settings.yaml'
+	@echo 'make run POD=pod.yaml SETTINGS=settings.yaml CONFIG_MAP=mapping.yaml'
 
 .PHONY: setup
-setup: ## Install what the other targets need, and say what is left to do by hand
+setup: ## Install what the others need, and say what is left to do
 	@tools/setup rust-all clippy fmt cc optional
 
 # The policy
 
 .PHONY: run
-run: annotated-policy.wasm ## Run the policy on a real pod, or on yours: POD=pod.yaml SETTINGS=… SERVICE_ACCOUNT=…
+run: annotated-policy.wasm ## Show what the policy does with a pod (yours: see below)
 	@tools/setup cc
 	@[ -f $(demo) ] || echo "Building the host that runs it: Wasmtime takes minutes, once"
 	@cargo build $(if $(wildcard $(demo)),--quiet) $(locked) $(optimised_host) --workspace --bin demo
@@ -37,7 +40,7 @@ annotated-policy.wasm: ## Build the module, with its metadata
 	@tools/build-module
 
 .PHONY: policy.wasm
-policy.wasm: annotated-policy.wasm ## The same module, as Kubewarden's tools call it before `kwctl annotate`
+policy.wasm: annotated-policy.wasm ## The same, as it is called before `kwctl annotate`
 
 # Checks
 
@@ -55,13 +58,13 @@ test: annotated-policy.wasm ## Run all tests but those that need a cluster
 	fi
 
 .PHONY: e2e-tests
-e2e-tests: annotated-policy.wasm ## Run the policy with kwctl (KWCTL=… names another), as its users do
+e2e-tests: annotated-policy.wasm ## Run the policy with kwctl (KWCTL=… names another)
 	@missing=$$(tools/setup e2e); \
 	if [ -n "$$missing" ]; then echo "$$missing"; echo "e2e-tests/kwctl.bats: not run"; \
 	else set -x; bats e2e-tests/kwctl.bats; fi
 
 .PHONY: lint
-lint: ## Check format, lints and documentation; warnings are errors
+lint: ## Check format, lints and docs; warnings are errors
 	@tools/setup rust clippy fmt cc
 	cargo fmt --all --check
 	cargo clippy $(locked) --workspace --all-targets -- -D warnings
@@ -76,18 +79,19 @@ fmt: ## Format the code
 # Test data
 
 .PHONY: record
-record: ## Record the admission reviews in testdata from a real kube-apiserver, which Go builds once
+record: ## Record reviews from a real kube-apiserver (needs Go)
 	@tools/setup rust cc go
 	cargo run --package envtest --bin record-reviews -- testdata/reviews
 	cargo run --package envtest --bin record-reviews -- testdata/cases
 
 .PHONY: update-expectations
-update-expectations: annotated-policy.wasm ## Make what is answered what is expected, to be read as a diff
+update-expectations: annotated-policy.wasm ## Make what is answered what is expected, to be reviewed
 	UPDATE_EXPECTATIONS=1 cargo test --test corpus the_core_answers_as_expected
 	cargo test --test corpus
+	UPDATE_EXPECTATIONS=1 cargo test --test tidy reviews_cost_what_they_did
 	UPDATE_EXPECTATIONS=1 cargo test --package demo
 
 .PHONY: clean
-clean: ## Remove everything that was built or installed here
+clean: ## Remove what was built or installed here
 	cargo clean
 	rm -rf tools/node_modules annotated-policy.wasm policy.wasm

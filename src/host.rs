@@ -25,7 +25,7 @@ pub fn remedy(lookup: &Lookup<'_>) -> &'static str {
 }
 
 /// Looks an object up.
-pub(crate) fn get(lookup: &Lookup<'_>, freshness: ServiceAccountLookup, host_call: &HostCall) -> Answer {
+pub(crate) fn get(lookup: &Lookup<'_>, freshness: ServiceAccountLookup, host_call: &HostCall<'_>) -> Answer {
     let (kind, not_there, namespace, name, fields, disable_cache) = match *lookup {
         Lookup::ServiceAccount { namespace, name } => {
             let fresh = freshness == ServiceAccountLookup::Fresh;

@@ -24,11 +24,11 @@ static METADATA: [u8; include_bytes!(concat!(env!("OUT_DIR"), "/metadata.json"))
 
 /// Asks the host for something: an operation of its `kubernetes` capability, and the request as JSON. The error
 /// is the host's text.
-pub type HostCall = dyn Fn(&str, &str) -> Result<String, String>;
+pub type HostCall<'h> = dyn Fn(&str, &str) -> Result<String, String> + 'h;
 
 /// Decides a request; both the request and the answer are JSON as policy-server writes and reads it.
 #[must_use]
-pub fn validate(payload: &[u8], host_call: &HostCall) -> String {
+pub fn validate(payload: &[u8], host_call: &HostCall<'_>) -> String {
     let arena = Arena::default();
     let read = core::str::from_utf8(payload)
         .map_err(|_| "the request could not be read: expected UTF-8".to_owned())

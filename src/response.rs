@@ -9,7 +9,9 @@ pub fn of(decision: &Decision<'_>) -> String {
     let mut out = match &decision.outcome {
         Outcome::Unchanged(_) | Outcome::Verified { .. } => String::from("{\"accepted\":true"),
         Outcome::Changed(_, change) => {
-            let mut out = String::from("{\"accepted\":true,\"mutated_object\":");
+            // The rest is small: with room for it from the start, the object is not copied again.
+            let mut out = String::with_capacity(change.object_len() + 8192);
+            out.push_str("{\"accepted\":true,\"mutated_object\":");
             change.write_object(&mut out);
             out
         }

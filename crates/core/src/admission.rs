@@ -11,7 +11,7 @@ use crate::identity::{Identity, Method, Resolved, Resolver, Role, Roles, Selecti
 use crate::json::Arena;
 use crate::mapping::{self, Entry, Pair};
 use crate::message::message;
-use crate::names;
+use crate::names::{self, Names};
 use crate::plan::{Plan, Plans, Token, candidates, has_all};
 use crate::pod::{Metadata, Pod};
 use crate::review::{Request, Subject};
@@ -141,12 +141,14 @@ enum State<'a> {
 #[derive(Debug)]
 struct PodState<'a> {
     pod: Pod<'a>,
+    /// The names of its containers, whatever their kind.
+    containers: Names<'a>,
     annotations: Annotations<'a>,
     /// Why the pod is left alone, if it is.
     left_alone: Option<Unchanged>,
     service_account: &'a str,
     /// For an update of ephemeral containers, those that were there before.
-    old_ephemeral: Option<Vec<&'a str>>,
+    old_ephemeral: Option<Names<'a>>,
     credentials: Option<&'a ContainerCredentials<'a>>,
     mapped: OnceCell<Result<Option<Entry<'a>>, Problems>>,
 }
@@ -196,15 +198,16 @@ impl<'a> PodState<'a> {
     fn new(request: &'a Request<'a>, settings: &'a Settings<'a>) -> Result<Self, Refusal> {
         let unreadable = |error: ReadError| Refusal::unreadable("the pod", &error);
         let pod = Pod::read(request.object.unwrap_or("null"), request.arena).map_err(unreadable)?;
+        let containers = Names::new(pod.all_containers().map(|container| container.name).collect());
         let annotations =
             Annotations::read(&pod.metadata.annotations, settings.annotation_prefix).map_err(unreadable)?;
         let old_ephemeral = match (request.subject, request.old_object) {
             (Subject::EphemeralContainers, Some(old)) => {
                 let old = Pod::read(old, request.arena)
                     .map_err(|error| Refusal::unreadable("the old pod", &error))?;
-                Some(old.ephemeral_containers.into_iter().map(|container| container.name).collect())
+                Some(Names::new(old.ephemeral_containers.iter().map(|container| container.name).collect()))
             }
-            (Subject::EphemeralContainers, None) => Some(Vec::new()),
+            (Subject::EphemeralContainers, None) => Some(Names::default()),
             _ => None,
         };
         let skip_label = message("{=}/{=}", &[settings.annotation_prefix, SKIP_LABEL]);
@@ -242,6 +245,7 @@ impl<'a> PodState<'a> {
         };
         Ok(Self {
             pod,
+            containers,
             annotations,
             left_alone,
             service_account,
@@ -287,7 +291,7 @@ impl<'a> PodState<'a> {
     /// Whether anything that is looked up can change the answer: some container could be given something.
     fn can_matter(&self, settings: &'a Settings<'a>, arena: &'a Arena) -> bool {
         let selection = Selection::new(&self.annotations, &Annotations::default());
-        let mut targets = candidates(&self.pod, self.old_ephemeral.as_deref())
+        let mut targets = candidates(&self.pod, self.old_ephemeral.as_ref())
             .into_iter()
             .filter(|target| selection.serves(target.container.name, self.old_ephemeral.is_some()));
         match self.credentials {
@@ -301,8 +305,8 @@ impl<'a> PodState<'a> {
                     sts_endpoint_url: None,
                     selection: Selection::default(),
                 };
-                let token = Token::new(&identity, settings, self.pod.os(), arena);
-                targets.any(|target| !has_all(&self.pod, target.container, &token))
+                let token = Token::new(&identity, settings, &self.pod, arena);
+                targets.any(|target| !has_all(target.container, &token))
             }
             _ => targets.next().is_some(),
         }
@@ -345,7 +349,8 @@ impl<'a> PodState<'a> {
         }
         self.warn_about_lists(account);
         let pair = self.pair(request);
-        let mut resolver = Resolver { settings, pair, account, arena: request.arena };
+        let mut resolver =
+            Resolver { settings, pair, account, arena: request.arena, containers: &self.containers };
         let mut identity = match resolver.resolve(
             &self.annotations,
             &|| self.mapped(request, settings),
@@ -356,7 +361,7 @@ impl<'a> PodState<'a> {
             Resolved::None => return self.unserved(request, settings, account, Unchanged::NoIdentity),
             Resolved::Unknown => return self.unserved(request, settings, account, Unchanged::LookupUnknown),
         };
-        let mut targets = candidates(&self.pod, self.old_ephemeral.as_deref());
+        let mut targets = candidates(&self.pod, self.old_ephemeral.as_ref());
         targets.retain(|target| {
             let has_role = match &identity.method {
                 Method::WebIdentity(roles) => roles.of(target.container.name).is_some(),
@@ -378,7 +383,8 @@ impl<'a> PodState<'a> {
         }
         let identity = &*found.insert(identity);
         if let Method::WebIdentity(roles) = &identity.method {
-            let mut resolver = Resolver { settings, pair, account, arena: request.arena };
+            let mut resolver =
+                Resolver { settings, pair, account, arena: request.arena, containers: &self.containers };
             for role in roles.general.iter().chain(roles.containers.iter().map(|(_, role)| role)) {
                 resolver.check_role(role)?;
             }
@@ -448,7 +454,7 @@ impl<'a> PodState<'a> {
             (Field::IncludeContainers, self.annotations.include),
         ] {
             for name in container_names(list.unwrap_or_default()) {
-                if !self.pod.all_containers().any(|container| container.name == name) {
+                if !self.containers.contain(name) {
                     texts.push(message(
                         "annotation `{=}/{=}` of pod `{}/{}`: `{}` is no container of the pod",
                         &[prefix, field.annotation(), namespace, pod, name],

@@ -74,7 +74,7 @@ pub fn check_role_arn(text: &str) -> Result<(), ArnError> {
         return Err(ArnError::Account);
     }
     let path_and_name = resource.strip_prefix("role/").ok_or(ArnError::Resource)?;
-    let name = path_and_name.split('/').last().unwrap_or_default();
+    let name = path_and_name.rsplit('/').next().unwrap_or_default();
     let path = path_and_name.strip_suffix(name).unwrap_or_default();
     if name.is_empty() {
         return Err(ArnError::NameMissing);

@@ -53,9 +53,15 @@ impl<'a> Change<'a> {
         Self { object, edits }
     }
 
+    /// The length of the changed object, in bytes, or a little more.
+    #[must_use]
+    pub fn object_len(&self) -> usize {
+        self.object.len() + self.edits.iter().map(|edit| edit.text.len() + 1).sum::<usize>()
+    }
+
     /// Appends the changed object.
     pub fn write_object(&self, out: &mut String) {
-        out.reserve(self.object.len() + self.edits.iter().map(|edit| edit.text.len() + 1).sum::<usize>());
+        out.reserve(self.object_len());
         let mut from = 0;
         let mut previous = None;
         for edit in &self.edits {

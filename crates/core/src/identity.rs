@@ -7,6 +7,7 @@ use crate::facts::{Facts, Found, Unknown};
 use crate::json::Arena;
 use crate::mapping::{self, Entry, Notices, Pair};
 use crate::message::{escape_into, message};
+use crate::names::Names;
 use crate::plan::Target;
 use crate::service_account::Annotations;
 use crate::settings::{ContainerCredentials, OnError, Problems, Settings};
@@ -79,25 +80,33 @@ pub struct Identity<'a> {
 /// Which containers are served.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Selection<'a> {
-    skip: [Option<&'a str>; 2],
-    include: Option<&'a str>,
+    skip: Names<'a>,
+    include: Option<Names<'a>>,
 }
 
 impl<'a> Selection<'a> {
     /// From the lists of the pod and of the service account.
     pub(crate) fn new(pod: &Annotations<'a>, service_account: &Annotations<'a>) -> Self {
-        Self { skip: [pod.skip, service_account.skip], include: pod.include.or(service_account.include) }
+        let mut skip = Vec::new();
+        for list in [pod.skip, service_account.skip].into_iter().flatten() {
+            skip.extend(container_names(list));
+        }
+        let include = pod.include.or(service_account.include);
+        Self {
+            skip: Names::new(skip),
+            include: include.map(|list| Names::new(container_names(list).collect())),
+        }
     }
 
     /// Whether a container is served. Ephemeral ones are not subject to the list of those that are included.
     pub(crate) fn serves(&self, container: &str, ephemeral: bool) -> bool {
-        let named = |list: &str| container_names(list).any(|name| name == container);
-        !self.skip.iter().flatten().any(|list| named(list)) && (ephemeral || self.include.is_none_or(named))
+        !self.skip.contain(container)
+            && (ephemeral || self.include.as_ref().is_none_or(|names| names.contain(container)))
     }
 
     /// The list of included containers is there, and empty.
     pub(crate) fn serves_none(&self) -> bool {
-        self.include.is_some_and(|list| container_names(list).next().is_none())
+        self.include.as_ref().is_some_and(Names::is_empty)
     }
 }
 
@@ -118,6 +127,8 @@ pub(crate) struct Resolver<'r, 'a> {
     pub(crate) pair: Pair<'r>,
     pub(crate) account: &'r mut Account<'a>,
     pub(crate) arena: &'a Arena,
+    /// The pod's containers: roles for others do not count.
+    pub(crate) containers: &'r Names<'a>,
 }
 
 impl<'a> Resolver<'_, 'a> {
@@ -185,6 +196,9 @@ impl<'a> Resolver<'_, 'a> {
     ) -> Result<Result<(Roles<'a>, Option<Entry<'a>>), Unknown>, Refusal> {
         let mut roles = Roles::default();
         for (container, role) in &service_account.container_roles {
+            if !self.containers.contain(container) {
+                continue;
+            }
             let role = self.settings.role(role, self.arena);
             if !role.is_empty() {
                 let source = Source::ServiceAccountContainer(container);
@@ -203,7 +217,9 @@ impl<'a> Resolver<'_, 'a> {
         let Some((entry, source)) = entry else { return Ok(Ok((roles, None))) };
         roles.general = entry.role.map(|arn| Role { arn, source });
         for (container, arn) in entry.containers.iter().copied() {
-            if !roles.containers.iter().any(|(name, _)| *name == container) {
+            if self.containers.contain(container)
+                && !roles.containers.iter().any(|(name, _)| *name == container)
+            {
                 roles.containers.push((container, Role { arn, source }));
             }
         }

@@ -233,8 +233,7 @@ impl<'a> Scanner<'a> {
                 return Some(escaped);
             }
             escaped = true;
-            let Some(length) = self.escape_length(at) else { return None };
-            at += length;
+            at += self.escape_length(at)?;
         }
     }
 

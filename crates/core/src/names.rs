@@ -25,3 +25,36 @@ pub fn is_dns_subdomain(name: &str) -> bool {
                 && !part.is_empty()
         })
 }
+
+/// Names in order, for many look-ups in linear time.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Names<'a>(Vec<&'a str>);
+
+impl<'a> Names<'a> {
+    /// A heap sorts in a tenth of the code of a sort.
+    pub(crate) fn new(names: Vec<&'a str>) -> Self {
+        Self(std::collections::BinaryHeap::from(names).into_sorted_vec())
+    }
+
+    pub(crate) fn contain(&self, name: &str) -> bool {
+        self.0.binary_search(&name).is_ok()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those that are there more than once, each once.
+    pub(crate) fn repeated(&self) -> Vec<&'a str> {
+        let mut twice: Vec<&str> = Vec::new();
+        for pair in self.0.windows(2) {
+            if let [a, b] = pair
+                && a == b
+                && twice.last() != Some(a)
+            {
+                twice.push(a);
+            }
+        }
+        twice
+    }
+}

@@ -4,6 +4,7 @@ use crate::account::{Account, Reason};
 use crate::identity::{Identity, Method, Role};
 use crate::json::Arena;
 use crate::message::{message, number};
+use crate::names::Names;
 use crate::path::{NormalPath, Os, file_in};
 use crate::pod::{Container, EnvState, Mount, Pod, Variable};
 use crate::settings::{RoleSessionName, Settings};
@@ -121,11 +122,11 @@ pub(crate) struct Target<'p, 'a> {
 }
 
 /// The containers of an admission, before anybody selects: all of a new pod, or the new ephemeral ones.
-pub(crate) fn candidates<'p, 'a>(pod: &'p Pod<'a>, old_ephemeral: Option<&[&str]>) -> Vec<Target<'p, 'a>> {
+pub(crate) fn candidates<'p, 'a>(pod: &'p Pod<'a>, old_ephemeral: Option<&Names<'_>>) -> Vec<Target<'p, 'a>> {
     let mut found = Vec::new();
     let mut add = |list, containers: &'p [Container<'a>]| {
         for (index, container) in containers.iter().enumerate() {
-            let is_old = old_ephemeral.is_some_and(|old| old.contains(&container.name));
+            let is_old = old_ephemeral.is_some_and(|old| old.contain(container.name));
             if !is_old {
                 found.push(Target { list, index, container });
             }
@@ -151,10 +152,17 @@ pub(crate) struct Token<'a> {
     file: &'a str,
     file_variable: Variable,
     os: Os,
+    /// The volumes that hold the token.
+    serving: Names<'a>,
 }
 
 impl<'a> Token<'a> {
-    pub(crate) fn new(identity: &Identity<'a>, settings: &'a Settings<'a>, os: Os, arena: &'a Arena) -> Self {
+    pub(crate) fn new(
+        identity: &Identity<'a>,
+        settings: &'a Settings<'a>,
+        pod: &Pod<'a>,
+        arena: &'a Arena,
+    ) -> Self {
         let (mount_path, volume_name, path, file_variable) = match &identity.method {
             Method::WebIdentity(_) => (
                 settings.token_mount_path,
@@ -169,7 +177,11 @@ impl<'a> Token<'a> {
                 Variable::ContainerAuthorizationTokenFile,
             ),
         };
+        let os = pod.os();
+        let serves = |volume: &&crate::pod::Volume<'a>| volume.serves(path, identity.audience, os);
+        let serving = Names::new(pod.volumes.iter().filter(serves).map(|volume| volume.name).collect());
         Self {
+            serving,
             audience: identity.audience,
             path,
             mount_path,
@@ -187,28 +199,32 @@ impl<'a> Token<'a> {
     /// The name of the volume that is mounted, and whether it is there already.
     fn volume(&self, pod: &Pod<'a>, arena: &'a Arena) -> (&'a str, bool) {
         let mut serving =
-            pod.volumes.iter().filter(|volume| volume.serves(self.path, self.audience, self.os));
-        let first = serving.clone().next();
-        if let Some(volume) = serving.find(|volume| volume.name == self.volume_name).or(first) {
-            return (volume.name, true);
+            pod.volumes.iter().map(|volume| volume.name).filter(|name| self.serving.contain(name));
+        if self.serving.contain(self.volume_name) {
+            return (self.volume_name, true);
         }
-        let taken = |name: &str| pod.volumes.iter().any(|volume| volume.name == name);
+        if let Some(name) = serving.next() {
+            return (name, true);
+        }
+        // A mount may name a volume that is not there yet: a volume of that name would serve it.
+        let mounted =
+            pod.all_containers().flat_map(|container| container.mounts.iter().map(|mount| mount.volume));
+        let taken = Names::new(pod.volumes.iter().map(|volume| volume.name).chain(mounted).collect());
         let mut name = self.volume_name;
-        // One of `volumes + 1` names is free.
-        for i in 2..pod.volumes.len() + 3 {
-            if !taken(name) {
-                break;
-            }
-            let suffix = message("-{=}", &[&number(i as u64)]);
+        let mut i = 2;
+        while taken.contain(name) {
+            let suffix = message("-{=}", &[&number(i)]);
             // A volume's name has at most 63 characters.
-            let kept = self.volume_name.get(..63 - suffix.len()).unwrap_or(self.volume_name);
+            let kept =
+                self.volume_name.get(..63_usize.saturating_sub(suffix.len())).unwrap_or(self.volume_name);
             name = arena.keep(&(kept.trim_end_matches('-').to_owned() + &suffix));
+            i += 1;
         }
         (name, false)
     }
 
     /// What stands at the path of our mount.
-    fn at_mount_path(&self, pod: &Pod<'_>, container: &Container<'_>) -> AtPath {
+    fn at_mount_path(&self, container: &Container<'_>) -> AtPath {
         let ours = NormalPath::new(self.mount_path, self.os);
         let mut found = AtPath::Free;
         if container.devices.iter().any(|path| NormalPath::new(path, self.os) == ours) {
@@ -216,7 +232,7 @@ impl<'a> Token<'a> {
             found = AtPath::Taken;
         }
         for mount in container.mounts.iter().filter(|mount| NormalPath::new(mount.path, self.os) == ours) {
-            if self.is_served_by(pod, mount) {
+            if self.is_served_by(mount) {
                 return AtPath::Served;
             }
             found = AtPath::Taken;
@@ -224,13 +240,8 @@ impl<'a> Token<'a> {
         found
     }
 
-    fn is_served_by(&self, pod: &Pod<'_>, mount: &Mount<'_>) -> bool {
-        mount.sub_path.is_none()
-            && !mount.sub_path_expr
-            && pod
-                .volumes
-                .iter()
-                .any(|volume| volume.name == mount.volume && volume.serves(self.path, self.audience, self.os))
+    fn is_served_by(&self, mount: &Mount<'_>) -> bool {
+        mount.sub_path.is_none() && !mount.sub_path_expr && self.serving.contain(mount.volume)
     }
 
     /// A mount that hides a part of ours, or that ours hides a part of.
@@ -259,12 +270,12 @@ enum AtPath {
 }
 
 /// Whether nothing can be added to a container for container credentials, whatever its service account says.
-pub(crate) fn has_all(pod: &Pod<'_>, container: &Container<'_>, token: &Token<'_>) -> bool {
+pub(crate) fn has_all(container: &Container<'_>, token: &Token<'_>) -> bool {
     container.defines(Variable::StsRegionalEndpoints)
         && (container.defines(Variable::Region) || container.defines(Variable::DefaultRegion))
         && container.defines(Variable::ContainerCredentialsFullUri)
         && container.defines(Variable::ContainerAuthorizationTokenFile)
-        && token.at_mount_path(pod, container) == AtPath::Served
+        && token.at_mount_path(container) == AtPath::Served
 }
 
 /// Who is asked for, as far as a plan needs to know.
@@ -280,7 +291,7 @@ pub(crate) struct Plans<'p, 'a> {
 impl<'a> Plans<'_, 'a> {
     /// What to add for the containers that are served; `None` when nothing is missing.
     pub(crate) fn plan(&self, targets: &[Target<'_, 'a>], account: &mut Account<'a>) -> Option<PodPlan<'a>> {
-        let token = Token::new(self.identity, self.settings, self.pod.os(), self.arena);
+        let token = Token::new(self.identity, self.settings, self.pod, self.arena);
         let (volume_name, volume_there) = token.volume(self.pod, self.arena);
         if !volume_there && let Some(target) = targets.iter().find(|target| target.list == List::Ephemeral) {
             let name = target.container.name;
@@ -385,7 +396,7 @@ impl<'a> Plans<'_, 'a> {
             Method::WebIdentity(roles) => Some(roles.of(container.name)?),
             Method::ContainerCredentials(_) => None,
         };
-        let at_path = token.at_mount_path(self.pod, container);
+        let at_path = token.at_mount_path(container);
         let elsewhere = token.is_elsewhere(container);
         self.warn_about(container, token, at_path, elsewhere, account);
         let env = self.env(container, role, token, at_path != AtPath::Taken, session_name);

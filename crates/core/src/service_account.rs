@@ -7,6 +7,7 @@ use crate::error::{Fault, ReadError};
 use crate::json::{Arena, Value, write_string};
 use crate::mapping::Entry;
 use crate::message::{message, number};
+use crate::names::Names;
 use crate::plan::{AnnotationChange, ServiceAccountPlan};
 use crate::pod::StringMap;
 use crate::settings::each_member;
@@ -51,9 +52,6 @@ impl<'a> Annotations<'a> {
                 MANAGED => &mut found.managed,
                 name => {
                     if let Some(container) = name.strip_prefix("role-arn.") {
-                        if found.container_roles.iter().any(|(other, _)| *other == container) {
-                            return Err(ReadError::new(Fault::Duplicate));
-                        }
                         found.container_roles.push((container, value));
                     }
                     continue;
@@ -63,7 +61,14 @@ impl<'a> Annotations<'a> {
                 return Err(ReadError::new(Fault::Duplicate));
             }
         }
-        Ok(found)
+        if Names::new(found.container_roles.iter().map(|(container, _)| *container).collect())
+            .repeated()
+            .is_empty()
+        {
+            Ok(found)
+        } else {
+            Err(ReadError::new(Fault::Duplicate))
+        }
     }
 
     /// The annotations that somebody else wrote: without those that still are as this software left them, which

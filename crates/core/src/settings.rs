@@ -3,14 +3,12 @@
 //! [`Settings::read`] reads what every request needs and keeps the large parts (mapping, identities, allowed
 //! roles) as text, for a policy is handed the whole document with each request. [`Settings::check`] reads all.
 
-use std::collections::BinaryHeap;
-
 use crate::arn::{self, ComposeRoleArn};
 use crate::error::ReadError;
-use crate::json::{Arena, Scanner, Value};
+use crate::json::{Arena, Kind, Scanner, Value};
 use crate::mapping::{self, Variables};
 use crate::message::message;
-use crate::names;
+use crate::names::{self, Names};
 use crate::path;
 use crate::url::{self, PlainHttp};
 use crate::values::{self, Region, TokenExpiration};
@@ -244,6 +242,10 @@ impl<'a> Settings<'a> {
     pub(crate) fn read_from(s: &mut Scanner<'a>, arena: &'a Arena) -> (Self, Problems) {
         let mut settings = Self::default();
         let mut problems = Problems::default();
+        if !matches!(s.kind(), Some(Kind::Object | Kind::Null) | None) {
+            problems.add(&Place::Root, expected("an object", &Value::read(s)));
+            return (settings, problems);
+        }
         let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
         let names = members_of(s, &mut |name, value| {
             on_known(
@@ -562,18 +564,7 @@ fn members_of<'a>(s: &mut Scanner<'a>, on_member: &mut dyn FnMut(&'a str, Value<
 
 /// The names that are there more than once.
 pub(crate) fn repeated(names: Vec<&str>) -> Vec<&str> {
-    // A heap sorts in a tenth of the code of a sort.
-    let mut heap = BinaryHeap::from(names);
-    let mut twice: Vec<&str> = Vec::new();
-    let mut last = heap.pop();
-    while let Some(name) = heap.pop() {
-        if last == Some(name) && twice.last() != Some(&name) {
-            twice.push(name);
-        }
-        last = Some(name);
-    }
-    twice.reverse();
-    twice
+    Names::new(names).repeated()
 }
 
 /// Takes a value, or reports what was expected. `null` and `""` mean the default.

@@ -28,7 +28,7 @@ impl<'a> Verification<'_, 'a> {
         identity: &Identity<'a>,
         targets: &[Target<'_, 'a>],
     ) -> Result<(), Refusal> {
-        let token = Token::new(identity, self.settings, self.pod.os(), self.arena);
+        let token = Token::new(identity, self.settings, self.pod, self.arena);
         for target in targets {
             let container = target.container;
             match &identity.method {

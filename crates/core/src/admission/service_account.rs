@@ -121,7 +121,8 @@ impl<'a> ServiceAccountState<'a> {
         let entry = if own_role(&metadata.annotations, settings, request.arena).is_some() {
             None
         } else {
-            let mut resolver = Resolver { settings, pair, account, arena: request.arena };
+            let mut resolver =
+                Resolver { settings, pair, account, arena: request.arena, containers: &Names::default() };
             match resolver.mapped(&|| self.mapped(request, settings), facts)? {
                 Ok(Some((entry, source))) => self.allowed(entry, source, &mut resolver)?,
                 Ok(None) => None,
@@ -174,7 +175,8 @@ fn check<'a>(
     pair: Pair<'_>,
     account: &mut Account<'a>,
 ) {
-    let mut resolver = Resolver { settings, pair, account, arena: request.arena };
+    let mut resolver =
+        Resolver { settings, pair, account, arena: request.arena, containers: &Names::default() };
     let general = resolver.annotated_role(own).map(|arn| Role { arn, source: Source::ServiceAccount });
     let containers = own.container_roles.iter().filter_map(|(container, role)| {
         let arn = settings.role(role, request.arena);

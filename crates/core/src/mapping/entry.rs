@@ -95,6 +95,7 @@ impl<'a> Entry<'a> {
         (problems.len() == before).then_some(entry)
     }
 
+    #[allow(clippy::too_many_arguments, reason = "what is set, for whom, and where to report")]
     fn set(
         &mut self,
         name: &str,

@@ -55,7 +55,7 @@ impl Problems {
         joined(&texts, "; ")
     }
 
-    /// One after the other, in the order in which they stand in the document.
+    /// One after the other: the scalar settings first, then the large ones, each in the order of the document.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()
     }

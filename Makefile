@@ -6,8 +6,6 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 locked := $(if $(CI),--locked)
 demo := $(or $(CARGO_TARGET_DIR),target)/debug/demo
-# What the host takes counts for the times that are shown.
-optimised_host := --config profile.dev.package.policy-host.opt-level=2
 
 # cargo starts the runner in the crate's folder.
 wasm_runner := node --no-warnings run-wasi.mjs
@@ -29,7 +27,7 @@ setup: ## Install what the others need, and say what is left to do
 run: annotated-policy.wasm ## Show what the policy does with a pod (yours: see below)
 	@tools/setup cc
 	@[ -f $(demo) ] || echo "Building the host that runs it: Wasmtime takes minutes, once"
-	@cargo build $(if $(wildcard $(demo)),--quiet) $(locked) $(optimised_host) --workspace --bin demo
+	@cargo build $(if $(wildcard $(demo)),--quiet) $(locked) --workspace --bin demo
 	@echo
 	@"$(demo)" $${POD:+--pod "$$POD"} $${SETTINGS:+--settings "$$SETTINGS"} \
 	  $${SERVICE_ACCOUNT:+--service-account "$$SERVICE_ACCOUNT"} $${CONFIG_MAP:+--config-map "$$CONFIG_MAP"}

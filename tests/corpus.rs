@@ -1,5 +1,13 @@
 //! Every case of the corpus, through the core and through the real module.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
 use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::OnceLock;

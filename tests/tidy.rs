@@ -19,7 +19,7 @@ use policy_host::{Cluster, HostCallPayload, Options, PolicyHost};
 use serde_json::{Value, json};
 
 /// With its metadata, in bytes. It travels with every policy, and is compiled at every start of policy-server.
-const MODULE_SIZE: usize = 150_000;
+const MODULE_SIZE: usize = 150 * 1024;
 
 /// How far the fuel of a review may be from what is recorded, in percent.
 const FUEL_TOLERANCE: f64 = 2.0;

@@ -66,7 +66,7 @@ impl Case {
     /// The object of the request.
     #[must_use]
     pub fn object(&self) -> Value {
-        self.review.as_ref().map(|review| review["request"]["object"].clone()).unwrap_or_default()
+        self.review.as_ref().and_then(|review| review.pointer("/request/object")).cloned().unwrap_or_default()
     }
 
     /// The object after a patch.
@@ -88,20 +88,23 @@ impl Case {
     ///
     /// What the cluster says.
     pub fn look_up(&self, kind: &str, namespace: &str, name: &str) -> Result<Option<String>, String> {
-        let list = |key: &str| self.cluster[key].as_array().cloned().unwrap_or_default();
-        if let Some(error) = list("errors")
-            .iter()
-            .find(|e| e["kind"] == kind && e["namespace"] == namespace && e["name"] == name)
-        {
-            return Err(error["message"].as_str().unwrap_or_default().to_owned());
+        let list = |key: &str| self.cluster.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+        if let Some(error) = list("errors").iter().find(|error| {
+            is(error, "/kind", kind) && is(error, "/namespace", namespace) && is(error, "/name", name)
+        }) {
+            return Err(error.get("message").and_then(Value::as_str).unwrap_or_default().to_owned());
         }
         let is_wanted = |object: &&Value| {
-            object["kind"] == kind
-                && object["metadata"]["namespace"] == namespace
-                && object["metadata"]["name"] == name
+            is(object, "/kind", kind)
+                && is(object, "/metadata/namespace", namespace)
+                && is(object, "/metadata/name", name)
         };
         Ok(list("objects").iter().find(is_wanted).map(Value::to_string))
     }
+}
+
+fn is(object: &Value, pointer: &str, text: &str) -> bool {
+    object.pointer(pointer).and_then(Value::as_str) == Some(text)
 }
 
 /// Every case, in the order of their names.

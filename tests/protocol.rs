@@ -157,8 +157,8 @@ fn settings_that_are_no_document() {
         (b"{", Some("not JSON at byte 1: expected a key")),
         (b"{} {}", Some("not JSON at byte 3: expected the end of the document")),
         (b"[]", Some("expected an object, found an array")),
-        (b"\"\"", Some("expected an object, found ``")),
-        (b"1", Some("expected an object, found the number `1`")),
+        (b"\"\"", Some("expected an object, found a string")),
+        (b"1", Some("expected an object, found a number")),
         (b"true", Some("expected an object, found a boolean")),
     ] {
         check_settings(payload, problems);
@@ -355,7 +355,6 @@ fn nesting_up_to_the_limit() {
     };
     let (found, _) = validate(nested(64).as_bytes(), &with_role());
     assert_eq!((&found["accepted"], found["mutated_object"].is_object()), (&json!(true), true));
-    let at = nested(65).find("[[").unwrap() + 60;
     check_validate(
         nested(65).as_bytes(),
         &unreadable("`request.object`: nested too deep: expected at most 64 levels"),

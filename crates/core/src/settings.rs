@@ -242,8 +242,11 @@ impl<'a> Settings<'a> {
     pub(crate) fn read_from(s: &mut Scanner<'a>, arena: &'a Arena) -> (Self, Problems) {
         let mut settings = Self::default();
         let mut problems = Problems::default();
-        if !matches!(s.kind(), Some(Kind::Object | Kind::Null) | None) {
-            problems.add(&Place::Root, expected("an object", &Value::read(s)));
+        if let Some(kind) = s.kind()
+            && !matches!(kind, Kind::Object | Kind::Null)
+        {
+            problems.add(&Place::Root, message("expected an object, found {=}", &[kind.name()]));
+            s.skip();
             return (settings, problems);
         }
         let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();

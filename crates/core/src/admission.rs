@@ -188,8 +188,8 @@ impl<'a> Admission<'a> {
     pub fn decide(self, facts: &'a Facts<'a>) -> Decision<'a> {
         match self.state {
             State::Done(outcome) => Decision { outcome, identity: None, account: Account::default() },
-            State::Pod(state) => state.decide(self.request, self.settings, facts),
-            State::ServiceAccount(state) => state.decide(self.request, self.settings, facts),
+            State::Pod(state) => (*state).decide(self.request, self.settings, facts),
+            State::ServiceAccount(state) => (*state).decide(self.request, self.settings, facts),
         }
     }
 }
@@ -313,7 +313,7 @@ impl<'a> PodState<'a> {
     }
 
     fn decide(
-        self: Box<Self>,
+        self,
         request: &'a Request<'a>,
         settings: &'a Settings<'a>,
         facts: &'a Facts<'a>,

@@ -63,7 +63,7 @@ impl<'a> ServiceAccountState<'a> {
     }
 
     pub(super) fn decide(
-        self: Box<Self>,
+        self,
         request: &'a Request<'a>,
         settings: &'a Settings<'a>,
         facts: &'a Facts<'a>,

@@ -12,8 +12,9 @@ use crate::json::Arena;
 use crate::mapping::{self, Entry, Pair};
 use crate::message::message;
 use crate::names::{self, Names};
-use crate::plan::{Plan, Plans, Token, candidates, has_all};
+use crate::plan::{Plan, Plans, Target, Token, candidates, has_all};
 use crate::pod::{Metadata, Pod};
+use crate::refusal::{Refusal, RefusalReason};
 use crate::review::{Request, Subject};
 use crate::service_account::Annotations;
 use crate::settings::{ContainerCredentials, Mode, Problems, Settings};
@@ -50,50 +51,6 @@ pub enum Unchanged {
     LookupUnknown,
     /// It was only checked.
     Checked,
-}
-
-/// Why a request is refused.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum RefusalReason {
-    /// The object could not be read.
-    Unreadable,
-    /// The pod's own namespace is another one than the request's.
-    NamespaceMismatch,
-    /// The role is malformed.
-    InvalidRole,
-    /// The role is not allowed.
-    RoleNotAllowed,
-    /// A look-up gave no answer.
-    LookupUnknown,
-    /// The pod does not carry what it should.
-    Unverified,
-    /// The settings are malformed.
-    Settings,
-}
-
-/// A request is refused.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Refusal {
-    /// The HTTP status code.
-    pub code: u16,
-    /// Why, from a closed set.
-    pub reason: RefusalReason,
-    /// Why, ready to be shown.
-    pub message: String,
-}
-
-impl Refusal {
-    #[cold]
-    pub(crate) fn unreadable(what: &str, error: &ReadError) -> Self {
-        let message = message("{=} could not be read: {=}", &[what, &error.message()]);
-        Self { code: 400, reason: RefusalReason::Unreadable, message }
-    }
-
-    #[cold]
-    pub(crate) fn settings(problems: &Problems) -> Self {
-        let message = message("the settings are malformed: {=}", &[&problems.message()]);
-        Self { code: 500, reason: RefusalReason::Settings, message }
-    }
 }
 
 /// What becomes of an object.
@@ -390,17 +347,7 @@ impl<'a> PodState<'a> {
             }
         }
         if settings.mode == Mode::Verify {
-            let mut verification = Verification {
-                pod: &self.pod,
-                settings,
-                namespace: request.namespace,
-                account,
-                failures: Vec::new(),
-                arena: request.arena,
-            };
-            verification.literal_roles()?;
-            verification.containers(identity, &targets)?;
-            return Ok(Outcome::Verified { sound: verification.conclude()? });
+            return self.verified(request, settings, account, Some((identity, &targets)));
         }
         let name = self.pod.metadata.name.unwrap_or(request.uid);
         let plans = Plans {
@@ -433,6 +380,17 @@ impl<'a> PodState<'a> {
         if !checked {
             return Ok(Outcome::Unchanged(reason));
         }
+        self.verified(request, settings, account, None)
+    }
+
+    /// Checks the roles that the pod brings, and the containers that are served.
+    fn verified(
+        &self,
+        request: &'a Request<'a>,
+        settings: &'a Settings<'a>,
+        account: &mut Account<'a>,
+        served: Option<(&Identity<'a>, &[Target<'_, 'a>])>,
+    ) -> Result<Outcome<'a>, Refusal> {
         let mut verification = Verification {
             pod: &self.pod,
             settings,
@@ -442,6 +400,9 @@ impl<'a> PodState<'a> {
             arena: request.arena,
         };
         verification.literal_roles()?;
+        if let Some((identity, targets)) = served {
+            verification.containers(identity, targets)?;
+        }
         Ok(Outcome::Verified { sound: verification.conclude()? })
     }
 

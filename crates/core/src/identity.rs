@@ -1,7 +1,6 @@
 //! Who a pod is: which method and role, and every other value, each from the most specific source.
 
 use crate::account::{Account, Field, Reason, Said, Shown, Source};
-use crate::admission::{Refusal, RefusalReason};
 use crate::arn;
 use crate::facts::{Facts, Found, Unknown};
 use crate::json::Arena;
@@ -9,6 +8,7 @@ use crate::mapping::{self, Entry, Notices, Pair};
 use crate::message::{escape_into, message};
 use crate::names::Names;
 use crate::plan::Target;
+use crate::refusal::{Refusal, RefusalReason};
 use crate::service_account::Annotations;
 use crate::settings::{ContainerCredentials, OnError, Problems, Settings};
 use crate::values::{AUDIENCE, Region, TokenExpiration, container_names, is_audience, parse_bool};

@@ -21,6 +21,7 @@ pub mod names;
 pub mod path;
 mod plan;
 mod pod;
+mod refusal;
 pub mod response;
 mod review;
 mod service_account;
@@ -30,7 +31,7 @@ pub mod values;
 mod verify;
 
 pub use account::Account;
-pub use admission::{Admission, Decision, Outcome, Refusal, RefusalReason, Unchanged};
+pub use admission::{Admission, Decision, Outcome, Unchanged};
 pub use error::{Fault, ReadError, Segment};
 pub use facts::{ConfigMap, Facts, Found, Lookup, ServiceAccount, Unknown};
 pub use identity::{Identity, Method, Role, Roles, Selection};
@@ -39,6 +40,7 @@ pub use message::number;
 pub use plan::{
     Addition, AnnotationChange, EnvValue, EnvVar, List, Plan, PodPlan, ServiceAccountPlan, Volume,
 };
+pub use refusal::{Refusal, RefusalReason};
 pub use review::{Request, Review, Subject};
 pub use settings::{
     AllowedRoles, ContainerCredentials, FIELDS, Identities, MappingConfigMap, Mode, OnError, OnUnverified,

@@ -1,13 +1,13 @@
 //! Checks that a pod carries what it should, without changing anything.
 
 use crate::account::{Account, Reason};
-use crate::admission::{Refusal, RefusalReason};
 use crate::identity::{Identity, Method};
 use crate::json::Arena;
 use crate::message::{joined, message};
 use crate::path::NormalPath;
 use crate::plan::{Target, Token};
 use crate::pod::{Container, EnvState, Pod, Variable};
+use crate::refusal::{Refusal, RefusalReason};
 use crate::settings::{OnUnverified, Settings};
 
 /// What is checked, and against what.

@@ -909,6 +909,9 @@ fn cost(shape: &Shape, n: usize) -> Cost {
     Cost { fuel: answer.fuel.unwrap(), time, payload: input.payload.len() }
 }
 
+/// What is bounded may be quadratic, and no more.
+const MOST_IF_BOUNDED: f64 = 4.2;
+
 /// What is not linear, and what bounds it.
 const BOUNDED: &[(&str, &str)] = &[
     ("containers of both kinds", "at most 1,000 containers"),
@@ -932,7 +935,8 @@ fn twice_as_much_costs_twice_as_much() {
     for (name, bound) in BOUNDED {
         println!("not linear: {name}: {bound}");
     }
-    for shape in SHAPES.iter().filter(|shape| shape.name.contains(&only) && !bounded(shape.name)) {
+    for shape in SHAPES.iter().filter(|shape| shape.name.contains(&only)) {
+        let most = if bounded(shape.name) { MOST_IF_BOUNDED } else { MOST };
         let (once, twice) = (cost(shape, shape.n), cost(shape, 2 * shape.n));
         let ratio = twice.fuel as f64 / once.fuel as f64;
         let line = format!(
@@ -944,13 +948,13 @@ fn twice_as_much_costs_twice_as_much() {
             shape.n
         );
         println!("{line}");
-        if ratio > MOST {
+        if ratio > most {
             steep.push(line);
         }
     }
     assert!(
         steep.is_empty(),
-        "these cost more than {MOST} times as much for twice as much:\n{}",
+        "these cost more than {MOST} times as much for twice as much ({MOST_IF_BOUNDED} where bounded):\n{}",
         steep.join("\n")
     );
 }

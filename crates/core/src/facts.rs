@@ -61,6 +61,11 @@ pub struct ServiceAccount<'a> {
 }
 
 impl<'a> ServiceAccount<'a> {
+    /// A service account of which a host holds the annotations, each key once.
+    pub fn from_annotations(annotations: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        Self { annotations: annotations.collect() }
+    }
+
     /// Reads a service account that was looked up.
     ///
     /// # Errors

@@ -64,6 +64,13 @@ pub(crate) struct StringMap<'a> {
     pub(crate) slot: Slot,
 }
 
+impl<'a> FromIterator<(&'a str, &'a str)> for StringMap<'a> {
+    /// A map that stands in no text.
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(entries: I) -> Self {
+        Self { entries: entries.into_iter().collect(), ..Self::default() }
+    }
+}
+
 impl<'a> StringMap<'a> {
     pub(crate) fn read(s: &mut Scanner<'a>) -> Self {
         let mut map = Self::default();

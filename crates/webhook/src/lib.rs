@@ -1,0 +1,14 @@
+//! The webhook: the core behind TLS, with what it holds of the cluster.
+//!
+//! `admission` turns the bytes of a review into the bytes of an answer. It reads what others hold and publish: the
+//! [`configuration`], the [`facts`] about the cluster, the [`tls`] configuration. [`server`] is between it and the
+//! network, and `run` names every task.
+
+pub mod configuration;
+pub mod facts;
+pub mod files;
+pub mod kubernetes;
+pub mod metrics;
+pub mod readiness;
+pub mod shutdown;
+pub mod tls;

@@ -1,0 +1,5 @@
+//! `pod-identity-webhook`.
+
+fn main() -> anyhow::Result<()> {
+    Ok(())
+}

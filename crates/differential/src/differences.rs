@@ -53,6 +53,11 @@ differences! {
         here: "serves `CREATE` of `pods`; everything else is admitted unchanged",
         why: "the API server refuses such changes of a pod that runs"
     }
+    Bounds "bounds" {
+        go: "reads a pod of any depth and length",
+        here: "refuses a review that is nested more than 64 levels deep, and a pod with more than 1,000 containers",
+        why: "work and memory stay bounded whatever the author of a pod writes"
+    }
     EphemeralContainers "ephemeral-containers" {
         go: "does not know ephemeral containers",
         here: "`UPDATE` of `pods/ephemeralcontainers`: new ones get variables and the mount, when the pod has the volume",
@@ -134,6 +139,11 @@ differences! {
         go: "one role for a pod",
         here: "also `<prefix>/role-arn.<container>`, and `containers` of an entry",
         why: "a sidecar rarely needs the role of the application"
+    }
+    ManagedAnnotations "managed-annotations" {
+        go: "takes what `annotateServiceAccounts` wrote for the ServiceAccount's own",
+        here: "an annotation that still is as `<prefix>/managed-annotations` records it counts as the mapping that it came from",
+        why: "a role that is taken out of the mapping is gone"
     }
     AccountValuesWithMapping "account-values-with-mapping" {
         go: "ignores the ServiceAccount's annotations when the role comes from the ConfigMap",
@@ -217,12 +227,12 @@ differences! {
     TakenPath "taken-path" {
         go: "mounts a second time where something else is mounted",
         here: "gives that container no identity, and says so",
-        why: "the API server refuses the pod, or the token would not be there"
+        why: "the API server refuses two mounts at one path, and what is there is no token"
     }
     ServedPath "served-path" {
         go: "mounts a second time where a volume with the right token is mounted under another name",
         here: "leaves the mount as it is",
-        why: "the API server refuses the pod"
+        why: "the API server refuses two mounts at one path"
     }
     MountedElsewhere "mounted-elsewhere" {
         go: "adds no mount when the volume is mounted anywhere",
@@ -281,6 +291,12 @@ pub(crate) const ELSEWHERE: &[Text] = &[
         go: "a key without `/` or a `null` entry ends the process; after a malformed document old entries stay",
         here: "left out alone, and reported; a document is replaced as a whole",
         why: "one mistake must not stop admission",
+    },
+    Text {
+        name: "identities-file",
+        go: "reads its keys in any case",
+        here: "in their own case",
+        why: "one rule for all documents",
     },
     Text {
         name: "composed-roles",

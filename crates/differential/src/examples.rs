@@ -37,6 +37,9 @@ pub(crate) struct Example {
     request: Value,
     #[serde(default)]
     repeats_account: bool,
+    /// Levels of a field that nobody knows.
+    #[serde(default)]
+    nested: usize,
 }
 
 fn defaults() -> String {
@@ -63,6 +66,10 @@ impl Example {
             },
         });
         json_patch::merge(&mut pod, &self.named(&self.pod));
+        if self.nested > 0 {
+            let field = (0..self.nested).fold(json!([]), |inner, _| json!([inner]));
+            json_patch::merge(&mut pod, &json!({"spec": {"futureField": field}}));
+        }
         let mut review = Review::of(pod, NAMESPACE, "00000000-0000-4000-8000-000000000000");
         if let Some(request) = review.value.get_mut("request") {
             json_patch::merge(request, &self.named(&self.request));

@@ -120,7 +120,7 @@ fn account(number: usize) -> String {
 /// The name of a ServiceAccount that pods run as; some are not there.
 fn any_account(random: &mut Random) -> String {
     match random.below(20) {
-        0 => "missing".to_owned(),
+        0 => random.one_of(&["missing", "missing", "API", "../x"]).to_owned(),
         1..=5 => random.one_of(&MAPPED).to_owned(),
         // Some numbers are beyond the last.
         _ => account(random.below(ACCOUNTS + 4)),
@@ -157,6 +157,14 @@ fn account_annotations(random: &mut Random, role: usize) -> BTreeMap<String, Str
         }
         if random.percent(8) {
             add("role-arn.sidecar", role_text(random));
+        }
+        if random.percent(5) {
+            let record = match annotations.get(&format!("{prefix}/role-arn")) {
+                Some(role) if random.percent(80) => json!({format!("{prefix}/role-arn"): role}),
+                _ => json!({format!("{prefix}/role-arn"): "another", format!("{prefix}/audience"): "aws"}),
+            };
+            let record = if random.percent(10) { "{".to_owned() } else { record.to_string() };
+            annotations.insert(format!("{prefix}/managed-annotations"), record);
         }
     }
     annotations

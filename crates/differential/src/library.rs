@@ -21,7 +21,10 @@ pub(crate) fn review(scene: &Scene<'_>) -> Result<Reply> {
         bail!("the settings are refused: {}", problems.message());
     }
     let review = scene.review.text();
-    let review = Review::read(&review, &arena).map_err(|error| anyhow!(error.message()))?;
+    // What cannot be read is refused by every host.
+    let Ok(review) = Review::read(&review, &arena) else {
+        return Ok(Reply { allowed: false, patch: None });
+    };
     let Some(request) = review.request else { bail!("no request in the review") };
     let admission = Admission::new(&request, &settings, &problems);
     let (account, mapping) = (OnceCell::new(), OnceCell::new());

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use serde_json::Value;
 
 use crate::differences::{Difference, Set};
-use crate::scene::{Answer, Scene, text};
+use crate::scene::{Answer, Scene, list, text};
 
 mod csv;
 mod identity;
@@ -46,6 +46,9 @@ impl<'s> Model<'s> {
     fn decide(&self) -> Answer {
         let pod = self.scene.review.pod();
         let unchanged = || Answer::Pod(pod.clone());
+        if depth(&self.scene.review.value) > 64 && self.here(Difference::Bounds) {
+            return Answer::Refused;
+        }
         let ephemeral = match self.operation() {
             Operation::Creation => false,
             Operation::Other if self.here(Difference::OtherRequests) => return unchanged(),
@@ -56,6 +59,9 @@ impl<'s> Model<'s> {
             return unchanged();
         }
         if self.scene.review.repeats_account() && self.here(Difference::RepeatedKeys) {
+            return Answer::Refused;
+        }
+        if count_containers(pod) > 1000 && self.here(Difference::Bounds) {
             return Answer::Refused;
         }
         if has_wrong_types(pod) && !self.here(Difference::WrongTypes) {
@@ -70,7 +76,7 @@ impl<'s> Model<'s> {
         if has("labels", &label) && self.here(Difference::SkipLabel) {
             return unchanged();
         }
-        let Some(account) = self.account_name() else { return unchanged() };
+        let Some(account) = self.account_name().filter(|name| is_name(name)) else { return unchanged() };
         let namespace = text(metadata, "namespace");
         if !namespace.is_empty() && namespace != self.namespace() && self.here(Difference::NamespaceMismatch)
         {
@@ -108,6 +114,26 @@ impl<'s> Model<'s> {
         }
         (!name.is_empty()).then_some(name)
     }
+}
+
+/// Whether a ServiceAccount can have the name: nobody holds one that cannot.
+fn is_name(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
+}
+
+/// How deep a document is nested.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(list) => 1 + list.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
+    }
+}
+
+fn count_containers(pod: &Value) -> usize {
+    let lists = ["initContainers", "containers", "ephemeralContainers"];
+    let spec = pod.get("spec").unwrap_or(&Value::Null);
+    lists.iter().map(|key| list(spec, key).len()).sum()
 }
 
 enum Operation {

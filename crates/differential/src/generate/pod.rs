@@ -117,7 +117,8 @@ fn metadata(random: &mut Random, flags: &Flags, namespace: &str) -> Value {
         ("kubernetes.io/config.mirror".to_owned(), 1, &["hash"][..]),
     ] {
         if random.percent(often) {
-            annotations.insert(key, random.one_of(values).into());
+            let value = if random.percent(1) { Value::Null } else { random.one_of(values).into() };
+            annotations.insert(key, value);
         }
     }
     for (key, map) in [("labels", labels), ("annotations", annotations)] {
@@ -169,6 +170,13 @@ fn spec(random: &mut Random, paths: &Paths) -> Value {
     } else if random.percent(20) {
         put(&mut spec, "volumes", random.one_of(&[Value::Null, json!([])]));
     }
+    if random.percent(20) {
+        prepare(random, &mut spec, paths);
+    }
+    if random.percent(1) {
+        let deep = (0..70).fold(json!([]), |inner, _| json!([inner]));
+        put(&mut spec, "futureDepth", deep);
+    }
     scheduling(random, &mut spec);
     match random.below(200) {
         0 => put(&mut spec, "priority", json!("high")),
@@ -177,6 +185,36 @@ fn spec(random: &mut Random, paths: &Paths) -> Value {
     }
     unknown(random, &mut spec);
     spec
+}
+
+/// Brings the token and what belongs to it, or nearly so.
+fn prepare(random: &mut Random, spec: &mut Value, paths: &Paths) {
+    let kind = random.below(2);
+    let (Some(mount), Some(token), Some(audience)) =
+        (paths.mounts.get(kind), paths.tokens.get(kind), paths.audiences.get(kind))
+    else {
+        return;
+    };
+    let source =
+        json!({"serviceAccountToken": {"path": token, "audience": audience, "expirationSeconds": 600}});
+    let volume = |name: &str| json!({"name": name, "projected": {"sources": [source]}});
+    let volumes: &[Value] = &[volume(random.one_of(&VOLUMES)), volume("another")];
+    let names: Vec<Value> = volumes.iter().filter_map(|volume| volume.get("name")).cloned().collect();
+    let count = 1 + random.below(volumes.len());
+    put(spec, "volumes", volumes.iter().take(count).cloned().collect());
+    let complete = random.percent(50);
+    for container in spec.get_mut("containers").and_then(Value::as_array_mut).into_iter().flatten() {
+        let path = if random.percent(80) { format!("{mount}/") } else { "/elsewhere".to_owned() };
+        let path = if random.percent(70) { path.trim_end_matches('/').to_owned() } else { path };
+        if random.percent(80) {
+            put(container, "volumeMounts", json!([{"name": random.one_of(&names), "mountPath": path}]));
+        }
+        if complete {
+            let file = format!("{}/{token}", mount.trim_end_matches('/'));
+            let env = VARIABLES.map(|name| json!({"name": name, "value": file}));
+            put(container, "env", env.into_iter().skip(random.below(4)).collect());
+        }
+    }
 }
 
 fn scheduling(random: &mut Random, spec: &mut Value) {

@@ -37,6 +37,8 @@ pub(super) enum Expiration {
     Spread,
 }
 
+/// What is ever written to a ServiceAccount.
+const MANAGED: [&str; 4] = ["role-arn", "audience", "sts-regional-endpoints", "token-expiration"];
 /// How long is a day, which the Go webhook takes for "nobody said".
 const DAY: i64 = 86_400;
 
@@ -60,7 +62,9 @@ impl<'s> Model<'s> {
             containers.clear();
         }
         let (role, entry) = match (role, self.entry(account)) {
-            (role, Some(entry)) if role.is_empty() => (entry.role.clone(), Some(entry)),
+            (role, Some(entry)) if role.is_empty() && entry.gives_a_role() => {
+                (entry.role.clone(), Some(entry))
+            }
             (role, _) => (role, None),
         };
         if let Some(entry) = &entry {
@@ -148,19 +152,31 @@ impl<'s> Model<'s> {
     fn annotations(&self, account: &str) -> BTreeMap<&'s str, &'s str> {
         let key = (self.namespace().to_owned(), account.to_owned());
         let annotations = self.scene.cluster.accounts.get(&key);
-        annotations
+        let mut own: BTreeMap<&str, &str> = annotations
             .into_iter()
             .flatten()
             .filter_map(|(key, value)| {
                 let name = key.strip_prefix(self.scene.flags.prefix())?.strip_prefix('/')?;
                 Some((name, value.as_str()))
             })
-            .collect()
+            .collect();
+        if let Some(record) = own.get("managed-annotations")
+            && let Ok(record) = serde_json::from_str::<BTreeMap<String, String>>(record)
+            && self.here(Difference::ManagedAnnotations)
+        {
+            own.retain(|name, value| {
+                let key = format!("{}/{name}", self.scene.flags.prefix());
+                !(MANAGED.contains(name) && record.get(&key).is_some_and(|recorded| recorded == value))
+            });
+        }
+        own
     }
 
     fn pod_annotation(&self, name: &str) -> Option<&'s str> {
         let key = format!("{}/{name}", self.scene.flags.prefix());
-        self.scene.review.pod().pointer("/metadata/annotations")?.get(&key)?.as_str()
+        let value = self.scene.review.pod().pointer("/metadata/annotations")?.get(&key)?;
+        // `null` is an empty text to Kubernetes.
+        Some(value.as_str().unwrap_or_default())
     }
 
     /// Whether there is anything in a ServiceAccount's annotations that an entry could be overruled by.

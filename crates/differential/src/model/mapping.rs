@@ -21,6 +21,13 @@ pub(super) struct Entry {
     pub(super) region: Option<String>,
 }
 
+impl Entry {
+    /// What an entry says besides counts only when its role does.
+    pub(super) fn gives_a_role(&self) -> bool {
+        !self.role.is_empty() || !self.containers.is_empty()
+    }
+}
+
 const GO_FIELDS: [&str; 4] = ["RoleARN", "Audience", "UseRegionalSTS", "TokenExpiration"];
 const FIELDS: [&str; 4] = ["roleArn", "audience", "stsRegionalEndpoints", "tokenExpiration"];
 

@@ -32,7 +32,7 @@ use crate::run::{Ours, Plan};
 /// Compares decisions with those of the Go webhook
 #[derive(Parser)]
 struct Arguments {
-    /// The binary of the Go webhook (https://github.com/aws/amazon-eks-pod-identity-webhook)
+    /// The binary of the Go webhook
     #[arg(long, env = "GO_WEBHOOK", value_name = "FILE")]
     go: Option<PathBuf>,
     /// What decides on this side: `core`, `webhook` (the binary that OUR_WEBHOOK names), or an address such as
@@ -54,7 +54,7 @@ struct Arguments {
     /// One variant of the flags alone
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
-    /// One review of it alone
+    /// One review of it alone, by its number
     #[arg(long, value_name = "NUMBER", requires = "variant")]
     only: Option<u64>,
 }

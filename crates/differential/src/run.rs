@@ -59,7 +59,7 @@ pub(crate) struct Outcome {
 
 /// A review that nothing explains.
 pub(crate) struct Failure {
-    /// Which one.
+    /// Which one; a number is one for `--only`.
     pub(crate) index: String,
     pub(crate) review: Review,
     pub(crate) unexplained: Unexplained,

@@ -159,6 +159,10 @@ fn spec(random: &mut Random, paths: &Paths) -> Value {
     if random.percent(1) {
         put(&mut spec, "containers", random.one_of(&[Value::Null, json!([])]));
     }
+    if random.below(1000) == 0 {
+        let many = (0..1001).map(|number| json!({"name": format!("app-{number}")}));
+        put(&mut spec, "containers", many.collect());
+    }
     let count = random.below(4);
     let mut volumes: Vec<Value> = Vec::new();
     for name in VOLUMES.into_iter().cycle().skip(random.below(VOLUMES.len())).take(count) {

@@ -221,6 +221,12 @@ impl Request {
         Request { method: Method::POST, ..Request::get(path) }.body(body, "application/json")
     }
 
+    /// POST of a text that is sent as it is.
+    pub fn post_text(path: &str, text: String) -> Request {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Request { method: Method::POST, body: Some(text.into_bytes()), headers, ..Request::get(path) }
+    }
+
     /// PUT.
     pub fn put(path: &str, body: &Value) -> Request {
         Request { method: Method::PUT, ..Request::get(path) }.body(body, "application/json")

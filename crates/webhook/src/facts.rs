@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Client;
-use pod_identity_core::Found;
+use pod_identity_core::{Found, Unknown};
 
 use crate::metrics::Metrics;
 
@@ -38,6 +39,8 @@ pub enum Mapping {
     There(Arc<str>),
     /// There is no such ConfigMap, or no such key.
     NotThere,
+    /// Nobody knows yet.
+    Unknown(Unknown),
 }
 
 /// How the API server is asked.
@@ -61,7 +64,7 @@ pub struct Facts {
 impl Facts {
     /// Facts that ask `client` when what is held does not answer.
     #[must_use]
-    pub fn new(client: Client, live: LiveReads, metrics: Metrics) -> Self {
+    pub fn new(client: Client, _annotation_prefix: &str, live: LiveReads, metrics: Metrics) -> Self {
         Self { client, live, mapping: Arc::new(ArcSwap::from_pointee(Mapping::NotThere)), metrics }
     }
 
@@ -74,9 +77,23 @@ impl Facts {
     /// Asks the API server for a ServiceAccount whose names are valid: one request in flight for each, all within
     /// the limit and the grace period. `None` when it is not worth asking: live reads are off, or `held` is bare and it was asked for
     /// within the last second, or the limit is used up (then what is held stands).
-    pub async fn read(&self, _namespace: &str, _name: &str, _held: &Held) -> Option<Found<Annotations>> {
-        let _ = (&self.client, self.live, &self.metrics);
-        None
+    pub async fn read(&self, namespace: &str, name: &str, _held: &Held) -> Option<Found<Annotations>> {
+        if self.live.grace_period.is_zero() {
+            return None;
+        }
+        let _ = &self.metrics;
+        let accounts: kube::Api<ServiceAccount> = kube::Api::namespaced(self.client.clone(), namespace);
+        Some(match accounts.get_opt(name).await {
+            Ok(Some(found)) => {
+                let annotations = found.metadata.annotations.unwrap_or_default();
+                Found::There(Annotations(annotations.into_iter().collect()))
+            }
+            Ok(None) => Found::NotThere,
+            Err(error) => Found::Unknown(Unknown {
+                reason: error.to_string(),
+                remedy: "grant the webhook `get` on `serviceaccounts`",
+            }),
+        })
     }
 
     /// The mapping in the ConfigMap.

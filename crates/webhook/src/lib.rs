@@ -4,11 +4,18 @@
 //! [`configuration`], the [`facts`] about the cluster, the [`tls`] configuration. [`server`] is between it and the
 //! network, and `run` names every task.
 
+pub mod admission;
 pub mod configuration;
+pub mod debug;
 pub mod facts;
 pub mod files;
+pub mod health;
 pub mod kubernetes;
 pub mod metrics;
+pub mod process;
 pub mod readiness;
+pub mod router;
+pub mod server;
 pub mod shutdown;
+pub mod status;
 pub mod tls;

@@ -4,10 +4,12 @@
 //! [`configuration`], the [`facts`] about the cluster, the [`tls`] configuration. [`server`] is between it and the
 //! network, and `run` names every task.
 
+pub mod args;
 pub mod configuration;
 pub mod facts;
 pub mod files;
 pub mod kubernetes;
+pub mod log;
 pub mod metrics;
 pub mod readiness;
 pub mod shutdown;

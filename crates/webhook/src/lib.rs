@@ -5,12 +5,14 @@
 //! network, and `run` names every task.
 
 pub mod admission;
+pub mod args;
 pub mod configuration;
 pub mod debug;
 pub mod facts;
 pub mod files;
 pub mod health;
 pub mod kubernetes;
+pub mod log;
 pub mod metrics;
 pub mod process;
 pub mod readiness;

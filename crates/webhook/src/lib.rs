@@ -4,6 +4,7 @@
 //! [`configuration`], the [`facts`] about the cluster, the [`tls`] configuration. [`server`] is between it and the
 //! network, and `run` names every task.
 
+pub mod certificates;
 pub mod configuration;
 pub mod facts;
 pub mod files;

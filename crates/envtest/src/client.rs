@@ -237,6 +237,17 @@ impl Request {
         Request { method: Method::PATCH, ..Request::get(path) }.body(patch, "application/merge-patch+json")
     }
 
+    /// PATCH with a JSON Patch.
+    pub fn json_patch(path: &str, patch: &Value) -> Request {
+        Request { method: Method::PATCH, ..Request::get(path) }.body(patch, "application/json-patch+json")
+    }
+
+    /// PATCH by server-side apply.
+    pub fn apply_patch(path: &str, object: &Value) -> Request {
+        // JSON is YAML.
+        Request { method: Method::PATCH, ..Request::get(path) }.body(object, "application/apply-patch+yaml")
+    }
+
     /// DELETE, perhaps with DeleteOptions.
     pub fn delete(path: &str, options: Option<&Value>) -> Request {
         let request = Request { method: Method::DELETE, ..Request::get(path) };

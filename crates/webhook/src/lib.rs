@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod args;
+pub mod certificates;
 pub mod configuration;
 pub mod debug;
 pub mod facts;

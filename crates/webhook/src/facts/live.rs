@@ -65,7 +65,7 @@ impl Live {
         let asked = Instant::now();
         let deadline = asked + self.settings.grace_period;
         loop {
-            let Some(flight) = self.join(namespace, name, Patience::UntilGranted) else {
+            let Some(flight) = self.join(namespace, name, asked, Patience::UntilGranted) else {
                 return Found::Unknown(Failed::limited().unknown);
             };
             let answer = match timeout_at(deadline, flight.answer).await {
@@ -89,8 +89,9 @@ impl Live {
         namespace: &str,
         name: &str,
     ) -> Option<Found<Annotations>> {
-        let deadline = Instant::now() + self.settings.grace_period;
-        let flight = self.join(namespace, name, Patience::None)?;
+        let asked = Instant::now();
+        let deadline = asked + self.settings.grace_period;
+        let flight = self.join(namespace, name, asked, Patience::None)?;
         Some(match timeout_at(deadline, flight.answer).await {
             Ok(Ok(found)) => found,
             Ok(Err(failed)) => Found::Unknown(failed.unknown),
@@ -107,8 +108,15 @@ impl Live {
         }
     }
 
-    /// The read that is in flight, or a new one if there may be one.
-    fn join(self: &Arc<Self>, namespace: &str, name: &str, patience: Patience) -> Option<Flight> {
+    /// The read that is in flight, or a new one if there may be one. It begins when it was asked for, also if it has to
+    /// wait.
+    fn join(
+        self: &Arc<Self>,
+        namespace: &str,
+        name: &str,
+        begun: Instant,
+        patience: Patience,
+    ) -> Option<Flight> {
         let key = format!("{namespace}/{name}");
         let mut flights = self.flights.lock();
         if let Some(entry) = flights.by_name.get(&key)
@@ -116,11 +124,11 @@ impl Live {
         {
             return Some(Flight { begun: entry.begun, answer });
         }
-        let begun = Instant::now();
         let is_full = flights.by_name.len() >= MAX_FLIGHTS;
         let wait = match patience {
             _ if is_full => None,
-            Patience::UntilGranted => self.limit.grant(begun, self.settings.grace_period),
+            // The other half is for the answer.
+            Patience::UntilGranted => self.limit.grant(begun, self.settings.grace_period / 2),
             Patience::None if self.recent.contains(&key, begun) => return None,
             Patience::None => self.limit.grant(begun, Duration::ZERO),
         };
@@ -175,6 +183,11 @@ impl Live {
             .filter(|object| object.annotations.is_some())
             .ok_or(Failure::Malformed)?;
         Ok(self.store.found(&object))
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_flight(&self) -> usize {
+        self.flights.lock().by_name.len()
     }
 
     fn count(&self, outcome: &'static str) {

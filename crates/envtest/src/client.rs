@@ -242,6 +242,12 @@ impl Request {
         Request { method: Method::PATCH, ..Request::get(path) }.body(patch, "application/json-patch+json")
     }
 
+    /// PATCH with a strategic merge patch.
+    pub fn strategic_patch(path: &str, patch: &Value) -> Request {
+        let content_type = "application/strategic-merge-patch+json";
+        Request { method: Method::PATCH, ..Request::get(path) }.body(patch, content_type)
+    }
+
     /// PATCH by server-side apply.
     pub fn apply_patch(path: &str, object: &Value) -> Request {
         // JSON is YAML.

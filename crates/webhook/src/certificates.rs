@@ -72,7 +72,8 @@ struct Look {
 }
 
 impl Certificates {
-    /// `pending` is ready once a certificate is served that the API server trusts.
+    /// `pending` is ready once a certificate is served whose authority was read back from every entry that names the
+    /// service. Where no entry does, there is nobody to wait for: it is ready with the certificate, and that is reported.
     #[must_use]
     pub fn new(
         client: Client,
@@ -266,7 +267,7 @@ impl Certificates {
                 error!("{about}: {problem}");
                 self.problems.insert(about, problem);
             }
-            None if self.problems.remove(&about).is_some() => info!("{}: right again", about),
+            None if self.problems.remove(&about).is_some() => info!("no longer so: {about}"),
             _ => return,
         }
         let problems = i64::try_from(self.problems.len()).unwrap_or(i64::MAX);

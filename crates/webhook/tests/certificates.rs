@@ -20,12 +20,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cluster::{Cluster, MUTATING, SECRET};
+use envtest::Request;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
 use webhook::certificates::Lifetimes;
 
-/// As shipped, but for the pause between writes: the tests undo what was written.
-const QUICK: fn() -> Lifetimes = || Lifetimes { between_writes: 2, poll: 2, ..Lifetimes::default() };
+/// As shipped, but for the pauses: the tests undo what was written.
+const QUICK: fn() -> Lifetimes =
+    || Lifetimes { between_writes: 2, settle: 3, poll: 2, ..Lifetimes::default() };
 
 #[tokio::test]
 async fn five_replicas_agree_on_one_authority() {
@@ -199,6 +201,94 @@ async fn renewal_breaks_no_handshake() {
     assert!((2..=4).contains(&(after[1] - before[1])), "{before:?} {after:?}");
     assert!(leaves.len() > 3 * 3, "{} certificates", leaves.len());
     println!("{handshakes} handshakes, {} certificates, {} authorities", leaves.len(), authorities.len());
+}
+
+/// A change is heard of, not only looked for.
+#[tokio::test]
+async fn a_watch_says_what_was_broken() {
+    let cluster = Cluster::start().await;
+    cluster.apply("deploy");
+    let never = Lifetimes { poll: 100_000, between_writes: 0, ..Lifetimes::default() };
+    let replica = &cluster.replicas(1, never).await[0];
+    replica.ready().await;
+    let whole = cluster.bundles(MUTATING).await;
+    for _ in 0..3 {
+        cluster.change_bundle(MUTATING, 0, &json!(null)).await;
+        cluster.until("the bundle is whole", async || cluster.bundles(MUTATING).await == whole).await;
+    }
+    // An object that was not there.
+    cluster.apply("deploy/optional/verify.yaml");
+    let both = [whole[0].clone(), whole[0].clone()];
+    let validating = "validatingwebhookconfigurations";
+    cluster.until("the bundle is whole", async || cluster.bundles(validating).await == both).await;
+    cluster.admin().merge_patch(SECRET, &json!({"data": null})).await.unwrap();
+    cluster.until("there is an authority", async || !cluster.authorities().await.is_empty()).await;
+}
+
+/// Requests that the registration sends are refused, for nobody answers; the others are not sent.
+#[tokio::test]
+async fn the_registration_asks_about_what_it_should() {
+    let cluster = Cluster::start().await;
+    cluster.apply("deploy");
+    cluster.kubectl(&[
+        "patch",
+        "mutatingwebhookconfiguration",
+        "pod-identity-webhook",
+        "--type=json",
+        "--patch-file=deploy/optional/ephemeral-containers.yaml",
+    ]);
+    for namespace in ["shop", "kube-system"] {
+        cluster.create_namespace(namespace).await;
+    }
+    let pod = |metadata: Value| {
+        let container = json!({"name": "app", "image": "registry.example.com/app:1"});
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}})
+    };
+    let mut mirror = pod(json!({"name": "mirror", "annotations": {"kubernetes.io/config.mirror": "a"}}));
+    mirror["spec"]["nodeName"] = "node".into();
+    let skipped = json!({"name": "skipped", "labels": {"eks.amazonaws.com/skip-pod-identity-webhook": ""}});
+    let account = |annotations: Value| json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "api", "annotations": annotations}});
+    let annotated = account(json!({"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/api"}));
+    let plain = account(json!({"example.com/a": "b"}));
+    // While all are `Ignore`, everything is let in.
+    let pods = "/api/v1/namespaces/shop/pods";
+    cluster.admin().post(pods, &pod(json!({"name": "before"}))).await.unwrap();
+    let entries = cluster.bundles(MUTATING).await.len();
+    let fail = |entry: usize| json!({"op": "replace", "path": format!("/webhooks/{entry}/failurePolicy"), "value": "Fail"});
+    let fail: Value = (0..entries).map(fail).collect();
+    cluster.admin().send(Request::json_patch(&cluster::path(MUTATING), &fail)).await.unwrap();
+    let asked = async |request: Request| match cluster.admin().send(request).await {
+        Ok(_) => None,
+        Err(error) => {
+            let error = error.to_string();
+            let (_, rest) =
+                error.split_once("failed calling webhook \"").unwrap_or_else(|| panic!("{error}"));
+            rest.split_once(".pod-identity-webhook.amazonaws.com\"").map(|(entry, _)| entry.to_owned())
+        }
+    };
+    let dry = |path: &str, body: &Value| Request::post(&format!("{path}?dryRun=All"), body);
+    let probe = pod(json!({"name": "probe"}));
+    cluster.until("the change is in force", async || asked(dry(pods, &probe)).await.is_some()).await;
+    let debug = json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "registry.example.com/debug:1"}]}});
+    let ephemeral = Request::strategic_patch(&format!("{pods}/before/ephemeralcontainers"), &debug);
+    let accounts = "/api/v1/namespaces/shop/serviceaccounts";
+    for (what, request, expected) in [
+        ("a pod", dry(pods, &probe), Some("pods")),
+        ("in a critical namespace", dry("/api/v1/namespaces/kube-system/pods", &probe), Some("critical")),
+        ("a mirror pod", dry(pods, &mirror), None),
+        ("a pod with the label", dry(pods, &pod(skipped)), None),
+        ("a debug container", ephemeral, Some("pods")),
+        (
+            "a label of a pod",
+            Request::merge_patch(&format!("{pods}/before"), &json!({"metadata": {"labels": {"a": "b"}}})),
+            None,
+        ),
+        ("an annotated ServiceAccount", dry(accounts, &annotated), Some("serviceaccounts")),
+        ("another ServiceAccount", dry(accounts, &plain), None),
+        ("a ServiceAccount without annotations", dry(accounts, &account(json!(null))), None),
+    ] {
+        assert_eq!(asked(request).await.as_deref(), expected, "{what}");
+    }
 }
 
 /// A pod as the Deployment makes it is let into a namespace that is `restricted`.

@@ -143,8 +143,8 @@ impl Cluster {
         // A Status; a proxy's page is of no use to anybody.
         let status: Option<Value> = serde_json::from_slice(&body).ok();
         let message = status.as_ref().and_then(|status| status.get("message")).and_then(Value::as_str);
-        let message: String =
-            message.unwrap_or("no reason given").chars().take(300).flat_map(char::escape_debug).collect();
+        let harmless = |c: char| if c.is_control() { '?' } else { c };
+        let message: String = message.unwrap_or("no reason given").chars().map(harmless).take(300).collect();
         Err(match head.status.as_u16() {
             403 => Failure::Forbidden(message, verb, resource(object), self.name(object).to_owned()),
             404 => Failure::NotThere,
@@ -183,5 +183,76 @@ fn resource(object: Object) -> &'static str {
         Object::Secret => "secrets",
         Object::Mutating => "mutatingwebhookconfigurations",
         Object::Validating => "validatingwebhookconfigurations",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::http::Response;
+    use kube::client::Body;
+
+    use super::*;
+
+    fn names() -> Names {
+        let [namespace, service, secret, configuration] =
+            ["eks", "service", "secret", "hook"].map(str::to_owned);
+        Names { namespace, service, secret, configuration }
+    }
+
+    /// What comes of an answer, and what was asked for.
+    async fn answered(object: Object, answer: Response<Body>) -> (Result<Answer, Failure>, String) {
+        let (service, mut server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        let cluster = Cluster::new(Client::new(service, "default"), names());
+        let serve = async {
+            let (request, send) = server.next_request().await.unwrap();
+            send.send_response(answer);
+            format!("{} {}", request.method(), request.uri().path())
+        };
+        futures::join!(cluster.read(object), serve)
+    }
+
+    fn response(status: u16, body: &'static str) -> Response<Body> {
+        Response::builder().status(status).body(Body::from(body.as_bytes().to_vec())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_time_is_the_api_servers() {
+        for (date, at) in [
+            ("Sat, 21 Nov 2026 18:00:44 GMT", Some(1_795_284_044)),
+            ("21 Nov 2026", None),
+            ("tomorrow", None),
+        ] {
+            let mut response = response(200, "{\"a\":1}");
+            response.headers_mut().insert(DATE, date.parse().unwrap());
+            let (answer, asked) = answered(Object::Mutating, response).await;
+            let answer = answer.unwrap();
+            assert_eq!((answer.at, answer.object), (at, serde_json::json!({"a": 1})), "{date}");
+            let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/hook";
+            assert_eq!(asked.trim_end_matches('?'), format!("GET {path}"));
+        }
+    }
+
+    #[tokio::test]
+    async fn failures_say_what_to_do() {
+        let forbidden =
+            r#"{"kind":"Status","message":"secrets \"secret\" is forbidden: User \"u\u001b\" cannot get"}"#;
+        for (status, body, expected) in [
+            (
+                403,
+                forbidden,
+                "secrets \"secret\" is forbidden: User \"u?\" cannot get; grant the webhook's ServiceAccount the verb \
+                 `get` on `secrets` for the name `secret`",
+            ),
+            (404, "{}", "it is not there"),
+            (409, "{}", "somebody else has changed it"),
+            (500, r#"{"message":"etcd is away"}"#, "the API server answers 500: etcd is away"),
+            (502, "<html>a proxy</html>", "the API server answers 502: no reason given"),
+            (302, "", "the API server answers 302: no reason given"),
+            (200, "{\"half\":", "the API server does not answer: the answer is no JSON"),
+        ] {
+            let (answer, asked) = answered(Object::Secret, response(status, body)).await;
+            assert_eq!(answer.unwrap_err().to_string(), expected, "{status}");
+            assert_eq!(asked.trim_end_matches('?'), "GET /api/v1/namespaces/eks/secrets/secret");
+        }
     }
 }

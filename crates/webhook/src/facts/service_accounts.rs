@@ -40,8 +40,10 @@ struct Fill {
 
 impl Fill {
     fn read(&self, object: &[u8], take: impl FnOnce(&ServiceAccount<'_>)) -> bool {
-        let object = ServiceAccount::read(object, self.store.prefix());
-        let Some(object) = object else { return false };
+        let Some(object) = ServiceAccount::read(object, self.store.prefix()) else {
+            self.store.leave_out();
+            return false;
+        };
         take(&object);
         object.annotations.is_some()
     }

@@ -50,7 +50,7 @@ struct Shard {
 pub(super) struct Counts {
     pub(super) annotated: usize,
     pub(super) bare: usize,
-    /// Those that did not fit.
+    /// Those that did not fit, or could not be read.
     pub(super) left_out: usize,
 }
 
@@ -168,6 +168,11 @@ impl Store {
             let hash = self.hash(&object.namespace, &object.name);
             self.write(hash).remove(&mut progress, hash, &object.namespace, &object.name);
         }
+    }
+
+    /// There is one of which not even the name could be read.
+    pub(super) fn leave_out(&self) {
+        self.progress().counts.left_out += 1;
     }
 
     /// The watch told everything up to a version.

@@ -54,11 +54,11 @@ pub(super) struct Resource {
 pub(super) trait Fold: Send {
     /// A list begins, perhaps again.
     fn begin(&mut self);
-    /// The list has an object. Gives whether it could be read.
+    /// The list has an object; an empty text when it was too large. Gives whether it could be read.
     fn listed(&mut self, object: &[u8]) -> bool;
     /// That was all.
     fn complete(&mut self, version: Option<u64>);
-    /// An object was made or changed.
+    /// An object was made or changed, likewise.
     fn changed(&mut self, object: &[u8]) -> bool;
     /// An object was deleted.
     fn deleted(&mut self, object: &[u8]) -> bool;
@@ -165,10 +165,17 @@ impl<'w, F: Fold> Watch<'w, F> {
         let (mut list, mut metadata, mut skipped) = (List::default(), None, 0);
         while let Some(chunk) = answer.next(SILENCE).await? {
             self.hear();
-            list.feed(&chunk, &mut |part| match part {
-                Part::Item(object) if self.fold.listed(object) => {}
-                Part::Metadata(json) => metadata = Page::read(json),
-                _ => skipped += 1,
+            list.feed(&chunk, &mut |part| {
+                let is_read = match part {
+                    Part::Item(object) => self.fold.listed(object),
+                    Part::TooLarge => self.fold.listed(&[]),
+                    Part::Metadata(json) => {
+                        metadata = Page::read(json);
+                        true
+                    }
+                    Part::Line(_) => true,
+                };
+                skipped += u64::from(!is_read);
             })
             .map_err(|_| Failure::Malformed)?;
         }
@@ -205,6 +212,7 @@ impl<'w, F: Fold> Watch<'w, F> {
 
     fn line(&mut self, line: &Part<'_>, version: &mut String) -> Result<(), Failure> {
         let Part::Line(line) = line else {
+            self.fold.changed(&[]);
             self.skipped(1);
             return Ok(());
         };

@@ -24,6 +24,13 @@ async fn with_watch<T>(facts: &Facts, readiness: &Readiness, server_side: impl F
     }
 }
 
+// The task can be spawned.
+const _: fn(&Facts, ConfigMapKey, Arc<ArcSwap<Configuration>>, crate::readiness::Pending) =
+    |facts, at, settings, pending| {
+        fn can_be_sent(_: impl Send) {}
+        can_be_sent(facts.watch_config_map(at, settings, pending));
+    };
+
 fn shown(facts: &Facts) -> String {
     match &*facts.mapping() {
         Mapping::There(document) => format!("there: {document}"),
@@ -42,15 +49,13 @@ fn numbers(metrics: &Metrics) -> Vec<String> {
 async fn one_that_is_not_there_is_an_empty_mapping() {
     let (facts, mut server, metrics) = facts();
     let readiness = Readiness::default();
-    assert_eq!(shown(&facts), "not there");
+    let unknown = "unknown: the API server has not said whether it is there; \
+                   grant the webhook `list` and `watch` on this one";
+    assert_eq!(shown(&facts), unknown);
     with_watch(&facts, &readiness, async {
         let asked = server.asked().await;
         assert_eq!(asked.path, LIST);
-        assert_eq!(
-            shown(&facts),
-            "unknown: the API server has not said whether it is there; \
-             grant the webhook `list` and `watch` on this one"
-        );
+        assert_eq!(shown(&facts), unknown);
         assert_eq!(readiness.missing(), ["mapping"]);
         asked.answer(200, list(5, "", &[]));
         let watch = server.asked().await.stream();

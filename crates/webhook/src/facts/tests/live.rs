@@ -10,6 +10,12 @@ const API: &str = "/api/v1/namespaces/shop/serviceaccounts/api";
 
 const THERE: &str = "there: eks.amazonaws.com/role-arn=arn:aws:iam::111122223333:role/x";
 
+// Requests are answered by tasks.
+const _: fn(&Facts) = |facts| {
+    fn can_be_sent(_: impl Send) {}
+    can_be_sent(facts.read("shop", "api", &Held::Missing));
+};
+
 async fn read(facts: &Facts, name: &str) -> String {
     let held = facts.held("shop", name);
     show(facts.read("shop", name, &held).await)

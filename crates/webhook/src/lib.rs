@@ -6,11 +6,14 @@
 
 pub mod args;
 pub mod configuration;
+mod document;
 pub mod facts;
 pub mod files;
+pub mod instance_metadata;
 pub mod kubernetes;
 pub mod log;
 pub mod metrics;
 pub mod readiness;
+pub mod settings_source;
 pub mod shutdown;
 pub mod tls;

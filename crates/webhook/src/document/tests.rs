@@ -218,3 +218,16 @@ fn values_are_put_at_paths() {
     check("a: 5", &["a", "b"], r#"{"a":5}"#);
     check("[]", &["a"], "[]");
 }
+
+proptest::proptest! {
+    /// What is read is written as JSON that holds the same.
+    #[test]
+    fn no_text_makes_it_panic(text in "([a-c:{}\\[\\],&*!|>'\"#\\-? \n0-9.~<]|yes|null|\\PC){0,40}") {
+        if let Ok(document) = Document::read(text.as_bytes()) {
+            let json = document.json().unwrap();
+            let again = Document::read(json.as_bytes()).unwrap();
+            proptest::prop_assert_eq!(again.json().unwrap(), json);
+            document.positions();
+        }
+    }
+}

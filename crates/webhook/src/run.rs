@@ -14,8 +14,6 @@ use crate::certificates::{Certificates, Lifetimes, Names};
 use crate::debug::Debug;
 use crate::facts::{ConfigMapKey, Facts, LiveReads};
 use crate::health::Health;
-use crate::instance_metadata::InstanceIdentity;
-use crate::kubernetes;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::router::{Router, Serves};
@@ -23,6 +21,7 @@ use crate::server::{self, Limits};
 use crate::settings_source::{Loaded, SettingsSource};
 use crate::shutdown::{Phases, Shutdown};
 use crate::tls::{CertificateFiles, Clients, MinVersion, Protocol, Publisher};
+use crate::{instance_metadata, kubernetes};
 
 mod tasks;
 mod termination;
@@ -39,9 +38,11 @@ const BACKLOG: u32 = 1024;
 /// What keeps it from starting, or which task ended although none should.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let termination = Termination::new()?;
-    let instance = match SettingsSource::asks_for_instance(&args) {
-        true => Some(InstanceIdentity::ask().await?),
-        false => None,
+    let instance = if SettingsSource::asks_for_instance(&args) {
+        let endpoint = instance_metadata::endpoint(|name| std::env::var(name).ok())?;
+        Some(instance_metadata::instance_identity(&endpoint).await?)
+    } else {
+        None
     };
     let source = SettingsSource::new(&args, instance.as_ref());
     // The source has taken identity and container credentials, `main` the logging.
@@ -50,7 +51,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         tls,
         identity: _,
         container_credentials: _,
-        kubernetes: KubernetesFlags { kubeconfig, kube_api, namespace, service_account_lookup_grace_period, live_read_limit },
+        kubernetes:
+            KubernetesFlags {
+                kubeconfig,
+                kube_api,
+                namespace,
+                service_account_lookup_grace_period,
+                live_read_limit,
+            },
         logging: _,
         compatibility: _,
         notices,
@@ -96,11 +104,18 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         server::serve(listener, tls, router, limits, phases.clone(), metrics.clone())
     };
     let mut servers = vec![
-        tokio::spawn(serve(listener, published, router(Serves::Admission(admission)), Limits::ADMISSION, &phases)),
+        tokio::spawn(serve(
+            listener,
+            published,
+            router(Serves::Admission(admission)),
+            Limits::ADMISSION,
+            &phases,
+        )),
         tokio::spawn(serve(metrics_listener, None, router(Serves::Health), Limits::HEALTH, &phases)),
     ];
     if enable_debugging_handlers {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback")?;
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback")?;
         tracing::info!("what is held is shown on http://{}/debug/", listener.local_addr()?);
         let debug = Serves::Debug(Debug::new(configuration, facts));
         servers.push(tokio::spawn(serve(listener, None, router(debug), Limits::HEALTH, &phases)));
@@ -134,7 +149,8 @@ fn certificates(
         client_ca_file,
         client_allowed_names,
     } = flags;
-    let min_version: MinVersion = tls_min_version.as_deref().unwrap_or_default().parse().context("`--tls-min-version`")?;
+    let min_version: MinVersion =
+        tls_min_version.as_deref().unwrap_or_default().parse().context("`--tls-min-version`")?;
     let suites = tls_cipher_suites.map(|suites| suites.0.join(",")).unwrap_or_default();
     let (protocol, notices) = Protocol::new(min_version, &suites);
     for notice in notices {
@@ -143,7 +159,8 @@ fn certificates(
     let clients = match client_ca_file {
         Some(path) => {
             let (clients, files) = Clients::read(path, client_allowed_names, protocol.provider())?;
-            tasks.start("client certificate authorities", Arc::clone(&clients).follow(files, metrics.clone()));
+            tasks
+                .start("client certificate authorities", Arc::clone(&clients).follow(files, metrics.clone()));
             Some(clients)
         }
         None => None,

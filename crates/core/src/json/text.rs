@@ -104,20 +104,26 @@ fn code_unit(hex: &str) -> Option<(u32, &str)> {
 /// Appends a JSON string, quotes included.
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars() {
+    let mut rest = text;
+    loop {
+        let plain = rest.len() - after_plain(rest.as_bytes()).len();
+        let (plain, from) = rest.split_at_checked(plain).unwrap_or((rest, ""));
+        out.push_str(plain);
+        let mut chars = from.chars();
+        let Some(c) = chars.next() else { break };
+        rest = chars.as_str();
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            '\0'..'\x20' => {
+            _ => {
                 out.push_str("\\u00");
                 for digit in [c as u32 >> 4, c as u32 & 15] {
                     out.push(char::from_digit(digit, 16).unwrap_or_default());
                 }
             }
-            _ => out.push(c),
         }
     }
     out.push('"');

@@ -2,6 +2,7 @@
 
 use crate::error::{Fault, ReadError};
 use crate::json::{Arena, Scanner};
+use crate::mapping::Mapping;
 use crate::pod::{Metadata, StringMap};
 
 /// An object that a decision needs.
@@ -82,8 +83,15 @@ impl<'a> ServiceAccount<'a> {
 /// The mapping in a config map.
 #[derive(Clone, Debug)]
 pub struct ConfigMap<'a> {
-    /// The text under the key.
-    pub(crate) document: &'a str,
+    /// What is under the key.
+    pub(crate) document: Mapping<'a>,
+}
+
+impl<'a> From<Mapping<'a>> for ConfigMap<'a> {
+    /// For a host that keeps what is under the key.
+    fn from(document: Mapping<'a>) -> Self {
+        Self { document }
+    }
 }
 
 impl<'a> ConfigMap<'a> {
@@ -103,7 +111,7 @@ impl<'a> ConfigMap<'a> {
         let (kind, metadata, document) = read_object(text, key, arena)?;
         let is = |found: Option<&str>, wanted: &str| found.is_none_or(|found| found == wanted);
         if is(kind, "ConfigMap") && is(metadata.namespace, namespace) && is(metadata.name, name) {
-            Ok(document.map(|document| Self { document }))
+            Ok(document.map(|document| Self { document: Mapping::Text(document) }))
         } else {
             Err(ReadError::new(Fault::Missing { what: "the config map that was asked for" }))
         }

@@ -44,11 +44,22 @@ pub struct Change<'a> {
 
 impl<'a> Change<'a> {
     pub(crate) fn new(object: &'a str, found: Vec<Edit>) -> Self {
-        // Nearly always in order already, so this is one comparison each. Edits at the same place stay in order.
+        // They come in a few runs, each in order: these are the edits before and, the other way round, behind the
+        // place of the last one. Edits at the same place stay in order.
         let mut edits: Vec<Edit> = Vec::with_capacity(found.len());
+        let mut behind: Vec<Edit> = Vec::new();
         for edit in found {
-            let before = edits.iter().rposition(|other| other.at.start <= edit.at.start);
-            edits.insert(before.map_or(0, |i| i + 1), edit);
+            let start = edit.at.start;
+            while let Some(last) = edits.pop_if(|last| last.at.start > start) {
+                behind.push(last);
+            }
+            while let Some(next) = behind.pop_if(|next| next.at.start <= start) {
+                edits.push(next);
+            }
+            edits.push(edit);
+        }
+        while let Some(next) = behind.pop() {
+            edits.push(next);
         }
         Self { object, edits }
     }

@@ -6,7 +6,7 @@
 use crate::arn::{self, ComposeRoleArn};
 use crate::error::ReadError;
 use crate::json::{Arena, Kind, Scanner, Value};
-use crate::mapping::{self, Variables};
+use crate::mapping::{self, Mapping, Variables};
 use crate::message::message;
 use crate::names::{self, Names};
 use crate::path;
@@ -109,8 +109,8 @@ pub struct Settings<'a> {
     pub service_account_annotations: bool,
     /// How fresh they must be.
     pub service_account_lookup: ServiceAccountLookup,
-    /// The text of the mapping, an object.
-    pub mapping: Option<&'a str>,
+    /// Which service account gets which role.
+    pub mapping: Option<Mapping<'a>>,
     /// Where more of the mapping is.
     pub mapping_config_map: Option<MappingConfigMap<'a>>,
     /// What templates may name.
@@ -271,7 +271,7 @@ impl<'a> Settings<'a> {
     pub fn check(&self, problems: &mut Problems, arena: &'a Arena) {
         self.variables.check(problems, arena);
         if let Some(mapping) = self.mapping {
-            mapping::check(mapping, self, problems, arena);
+            mapping::check(mapping.text(), self, problems, arena);
         }
         if let Some(credentials) = &self.container_credentials {
             credentials.identities.check(problems, arena);
@@ -310,7 +310,7 @@ impl<'a> Settings<'a> {
                 self.service_account_lookup =
                     if cached { ServiceAccountLookup::Cached } else { ServiceAccountLookup::Fresh };
             }
-            "mapping" => self.mapping = take.object(value),
+            "mapping" => self.mapping = take.object(value).map(Mapping::Text),
             "mappingConfigMap" => {
                 if let Some(object) = take.object(value) {
                     self.mapping_config_map = config_map(object, place, problems, arena);

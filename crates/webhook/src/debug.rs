@@ -65,9 +65,9 @@ impl Debug {
     }
 
     fn mapping(&self) -> Result<String, Failure> {
-        let settings = self.configuration.load().settings().mapping.map_or(0, str::len);
+        let settings = self.configuration.load().settings().mapping.map_or(0, |mapping| mapping.text().len());
         let config_map = match &*self.facts.mapping() {
-            Mapping::There(document) => Some(document.len()),
+            Mapping::There(index) => Some(index.text().len()),
             Mapping::NotThere | Mapping::Unknown(_) => None,
         };
         json(&MappingSizes { settings_bytes: settings, config_map_bytes: config_map })

@@ -33,7 +33,7 @@ const _: fn(&Facts, ConfigMapKey, Arc<ArcSwap<Configuration>>, crate::readiness:
 
 fn shown(facts: &Facts) -> String {
     match &*facts.mapping() {
-        Mapping::There(document) => format!("there: {document}"),
+        Mapping::There(index) => format!("there: {}", index.text()),
         Mapping::NotThere => "not there".to_owned(),
         Mapping::Unknown(Unknown { reason, remedy }) => format!("unknown: {reason}; {remedy}"),
     }

@@ -28,8 +28,11 @@ const WATCH: Duration = Duration::from_secs(20);
 /// say something.
 const SILENCE: Duration = Duration::from_secs(21);
 
-/// How long the API server may take until it answers.
-const HEAD: Duration = Duration::from_secs(30);
+/// How long the API server may take until it begins with a page: from etcd, if need be.
+const PAGE_BEGINS: Duration = Duration::from_secs(30);
+
+/// How long it may take until a watch begins: that costs it nothing.
+const WATCH_BEGINS: Duration = Duration::from_secs(10);
 
 /// A watch that lived for so long was not broken.
 const SOUND: Duration = Duration::from_secs(1);
@@ -161,7 +164,7 @@ impl<'w, F: Fold> Watch<'w, F> {
             path += "&continue=";
             path += &query_value(next);
         }
-        let mut answer = get(self.client, &path, Instant::now() + HEAD).await?;
+        let mut answer = get(self.client, &path, Instant::now() + PAGE_BEGINS).await?;
         let (mut list, mut metadata, mut skipped) = (List::default(), None, 0);
         while let Some(chunk) = answer.next(SILENCE).await? {
             self.hear();
@@ -192,7 +195,7 @@ impl<'w, F: Fold> Watch<'w, F> {
             WATCH.as_secs(),
             query_value(version),
         );
-        let mut answer = get(self.client, &path, Instant::now() + HEAD).await?;
+        let mut answer = get(self.client, &path, Instant::now() + WATCH_BEGINS).await?;
         self.hear();
         let mut lines = Lines::default();
         let mut end = None;

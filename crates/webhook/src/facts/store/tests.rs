@@ -220,6 +220,8 @@ struct Model {
     heard: usize,
     list: Option<Listing>,
     answers: VecDeque<(u8, Object)>,
+    /// The versions that answers had when they were taken over: from then on nothing older is held.
+    taken_over: BTreeMap<u8, u64>,
 }
 
 #[derive(Default)]
@@ -294,7 +296,24 @@ impl Model {
             stands == read || later.any(|to| as_object(name, (0, to)).held_annotations(PREFIX) == stands),
             "{stands:?} instead of {read:?}"
         );
+        if store.held("shop", &name.to_string()) == held(&annotations(object.1)) {
+            let version = self.taken_over.entry(name).or_default();
+            *version = object.0.max(*version);
+        }
         true
+    }
+
+    /// Nothing that is held is older than what an answer said.
+    fn check_taken_over(&self, store: &Store) {
+        for (name, version) in &self.taken_over {
+            let mut since = self.changes.iter().filter(|(at, other, _)| other == name && at >= version);
+            let held_now = store.held("shop", &name.to_string());
+            let is_recent = since.any(|(_, _, to)| match to {
+                Some(number) => held_now == held(&annotations(*number)),
+                None => held_now == Held::Missing,
+            });
+            assert!(is_recent, "{name}: {held_now:?}");
+        }
     }
 
     fn take(&mut self, step: Step, store: &Store) {
@@ -350,6 +369,7 @@ proptest! {
         model.take(Step::List, &store);
         for step in steps {
             model.take(step, &store);
+            model.check_taken_over(&store);
         }
         model.list_ends(&store);
         while model.hear(&store) {}

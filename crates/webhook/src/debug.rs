@@ -9,14 +9,26 @@
 //! How many ServiceAccounts are held is among the metrics.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
 
 use hyper::StatusCode;
 use pod_identity_core::{Mode, Settings};
 use serde::Serialize;
+use tokio::net::TcpListener;
 
 use crate::configuration;
 use crate::facts::{Facts, Held, Mapping};
 use crate::status::Failure;
+
+/// Listens on loopback, where only the pod's own containers and `kubectl port-forward` get to. A free port for 0.
+///
+/// # Errors
+///
+/// When the port is taken.
+pub async fn bind(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
+}
 
 /// Shows what is held. Cheap to clone.
 #[derive(Clone)]

@@ -1,0 +1,187 @@
+//! A namespace of its own, with a webhook of its own that the API server calls for it.
+
+use std::{
+    pin::Pin,
+    time::{Duration, Instant},
+};
+
+use envtest::{Authority, Request, Response};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::{
+    balancer::Balancer,
+    certificate_files::Layout,
+    cluster::Cluster,
+    pod::{identity, pod},
+    webhook::{Start, Webhook},
+};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What a scenario works with.
+pub(crate) struct Scenario<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) namespace: String,
+    pub(crate) authority: Authority,
+    /// What the API server calls: the Service.
+    pub(crate) balancer: Balancer,
+}
+
+impl<'a> Scenario<'a> {
+    /// Creates the namespace and registers the Service, which has no endpoint yet, with failure policy `Fail`.
+    /// Returns when the API server calls it.
+    pub(crate) async fn new(cluster: &'a Cluster, namespace: &str) -> Scenario<'a> {
+        cluster.environment().create_namespace(namespace).await.unwrap();
+        let scenario = Scenario {
+            cluster,
+            namespace: namespace.to_owned(),
+            authority: Authority::new(namespace).unwrap(),
+            balancer: Balancer::start().await,
+        };
+        scenario.register(&scenario.registration()).await;
+        until("the API server calls the webhook", async || {
+            let refused = scenario.dry_run(&pod("probe", "default")).await;
+            refused.is_err_and(|error| error.to_string().contains("failed calling webhook"))
+        })
+        .await;
+        scenario
+    }
+
+    /// Starts a webhook and makes it an endpoint when it is ready.
+    pub(crate) async fn webhook(&self, flags: &[&str]) -> Webhook {
+        self.webhook_with_files(&[], flags).await
+    }
+
+    /// The same, with files in its directory that flags name as `{directory}/name`.
+    pub(crate) async fn webhook_with_files(&self, files: &[(&str, String)], flags: &[&str]) -> Webhook {
+        let webhook = Webhook::start(&self.start(files, flags)).await;
+        self.balancer.add(webhook.address());
+        webhook
+    }
+
+    /// How a webhook of this scenario starts.
+    pub(crate) fn start<'s>(&'s self, files: &'s [(&'s str, String)], flags: &'s [&'s str]) -> Start<'s> {
+        let token = self.cluster.webhook_token();
+        Start {
+            cluster: self.cluster,
+            authority: &self.authority,
+            token,
+            files,
+            flags,
+            certificates: Layout::default(),
+        }
+    }
+
+    /// Creates a ServiceAccount in the namespace.
+    pub(crate) async fn service_account(&self, name: &str, annotations: Value) -> Value {
+        self.cluster.service_account(&self.namespace, name, annotations).await
+    }
+
+    /// Creates a pod and reads it back.
+    pub(crate) async fn create(&self, pod: &Value) -> Value {
+        self.send(Request::post(&self.pods(), pod)).await.unwrap();
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        self.cluster.client().get(&format!("{}/{name}", self.pods())).await.unwrap()
+    }
+
+    /// Lets a pod be admitted without being kept.
+    pub(crate) async fn dry_run(&self, pod: &Value) -> envtest::Result<Value> {
+        self.send(Request::post(&format!("{}?dryRun=All", self.pods()), pod)).await?.json()
+    }
+
+    /// Lets pods be admitted until one has this identity.
+    pub(crate) async fn until_identity(&self, pod: &Value, expected: &Value) {
+        let mut last = None;
+        let asked = tokio::time::timeout(LIMIT, async {
+            loop {
+                last = Some(self.dry_run(pod).await.map(|pod| identity(&pod)));
+                if matches!(&last, Some(Ok(identity)) if identity == expected) {
+                    return;
+                }
+                sleep(Duration::from_millis(100)).await;
+            }
+        });
+        assert!(asked.await.is_ok(), "after {LIMIT:?} {last:#?}, expected {expected:#}");
+    }
+
+    /// What lets pods of the ServiceAccount `app` be admitted for [`crate::load::Load`].
+    pub(crate) fn admissions(
+        &self,
+    ) -> impl Fn() -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send>> + Clone + use<> {
+        let (client, path) = (self.cluster.client().clone(), format!("{}?dryRun=All", self.pods()));
+        move || {
+            let (client, path) = (client.clone(), path.clone());
+            Box::pin(async move {
+                client.post(&path, &pod("app", "app")).await.map_err(|error| error.to_string())
+            })
+        }
+    }
+
+    /// Registers a webhook.
+    pub(crate) async fn register(&self, registration: &Value) {
+        let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+        self.cluster.client().post(path, registration).await.unwrap();
+    }
+
+    /// Lets the API server call the Service for ServiceAccounts as well, soon.
+    pub(crate) async fn register_service_accounts(&self) {
+        let mut registration = self.registration();
+        registration["metadata"]["name"] = json!(format!("{}-service-accounts", self.namespace));
+        registration["webhooks"][0]["rules"] = json!([rule(&["CREATE", "UPDATE"], "serviceaccounts")]);
+        registration["webhooks"][0]["failurePolicy"] = json!("Ignore");
+        self.register(&registration).await;
+    }
+
+    /// Sends a request as a person who may do everything.
+    pub(crate) async fn send(&self, request: Request) -> envtest::Result<Response> {
+        self.cluster.client().send(request).await
+    }
+
+    /// The path of the namespace's pods.
+    pub(crate) fn pods(&self) -> String {
+        format!("/api/v1/namespaces/{}/pods", self.namespace)
+    }
+
+    /// Says what was done; shown by `--nocapture` and when the test fails.
+    pub(crate) fn say(&self, what: &str) {
+        println!("{}: {what}", self.namespace);
+    }
+
+    fn registration(&self) -> Value {
+        let rule = |operations: &[&str], resource: &str| json!({"operations": operations, "apiGroups": [""], "apiVersions": ["v1"], "resources": [resource]});
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration",
+            "metadata": {"name": self.namespace},
+            "webhooks": [{
+                "name": "pod-identity-webhook.amazonaws.com",
+                "clientConfig": {
+                    "url": format!("https://{}/mutate", self.balancer.address()),
+                    "caBundle": self.authority.ca_bundle(),
+                },
+                "rules": [rule(&["CREATE"], "pods"), rule(&["UPDATE"], "pods/ephemeralcontainers")],
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}},
+                "admissionReviewVersions": ["v1", "v1beta1"],
+                "failurePolicy": "Fail",
+                "matchPolicy": "Equivalent",
+                "reinvocationPolicy": "IfNeeded",
+                "sideEffects": "None",
+                "timeoutSeconds": 10,
+            }],
+        })
+    }
+}
+
+fn rule(operations: &[&str], resource: &str) -> Value {
+    json!({"operations": operations, "apiGroups": [""], "apiVersions": ["v1"], "resources": [resource]})
+}
+
+/// Asks again until it is so.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(start.elapsed() < LIMIT, "after {LIMIT:?} still not so: {what}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}

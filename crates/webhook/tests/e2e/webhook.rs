@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU16, Ordering},
+    thread,
     time::Duration,
 };
 
@@ -160,6 +161,14 @@ impl Webhook {
             // The Go webhook.
             Some((404, _)) => get(self.metrics_address, "/metrics").await.is_some(),
             _ => false,
+        }
+    }
+}
+
+impl Drop for Webhook {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the webhook's log:\n{}", self.processes.log(NAME));
         }
     }
 }

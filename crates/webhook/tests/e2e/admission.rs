@@ -1,9 +1,6 @@
 //! What the API server makes of what the webhook answers.
 
-use std::{
-    path::Path,
-    process::{Command, Output},
-};
+use std::{path::Path, process::Output};
 
 use envtest::Request;
 use serde_json::{Value, json};
@@ -174,7 +171,27 @@ fn kubectl_shows_warnings() {
             "Warning: annotation `eks.amazonaws.com/role-arn` of service account `kubectl-warnings/app`: \
              `arn:aws:iam::123:role/app` is not a role ARN: the account must have 12 digits\n",
         );
-        scenario.say("kubectl says what is wrong with the ServiceAccount's annotation");
+
+        // Pods are mostly made by controllers; the person who writes the annotation reads it, too.
+        scenario.register_service_accounts(|_| {}).await;
+        let account = json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": "other", "annotations": {ROLE_ANNOTATION: role}},
+        });
+        webhook.replace_file("account.json", &account.to_string());
+        let path = webhook.directory().join("account.json");
+        until("the ServiceAccount is reviewed", async || {
+            !kubectl(&scenario, &["create", "--dry-run=server", "-f"], &path).stderr.is_empty()
+        })
+        .await;
+        let output = kubectl(&scenario, &["apply", "-f"], &path);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "serviceaccount/other created\n");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stderr),
+            "Warning: annotation `eks.amazonaws.com/role-arn` of service account `kubectl-warnings/other`: \
+             `arn:aws:iam::123:role/app` is not a role ARN: the account must have 12 digits\n",
+        );
+        scenario.say("kubectl says what is wrong with the annotation, of a pod and of a ServiceAccount");
     });
 }
 
@@ -207,11 +224,6 @@ fn kubectl_apply() {
 }
 
 fn kubectl(scenario: &Scenario<'_>, arguments: &[&str], file: &Path) -> Output {
-    let kubectl = envtest::kubectl().unwrap();
-    let kubeconfig = scenario.cluster.environment().kubeconfig_path();
-    let mut command = Command::new(kubectl);
-    command.env("KUBECONFIG", kubeconfig).args(["--namespace", &scenario.namespace]);
-    // What kubectl caches goes with the cluster.
-    command.env("KUBECACHEDIR", scenario.cluster.environment().directory().join("kubectl"));
-    command.args(arguments).arg(file).output().unwrap()
+    let mut kubectl = scenario.cluster.kubectl();
+    kubectl.args(["--namespace", &scenario.namespace]).args(arguments).arg(file).output().unwrap()
 }

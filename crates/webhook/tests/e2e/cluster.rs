@@ -1,18 +1,21 @@
 //! The cluster: one for all scenarios but those that stop it.
 
-use std::sync::LazyLock;
+use std::{ffi::OsStr, path::Path, process::Command, sync::LazyLock};
 
 use envtest::{Client, Environment, Options};
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, sync::OnceCell};
 
 /// Where the shipped manifests put the webhook.
-pub(crate) const WEBHOOK_NAMESPACE: &str = "pod-identity-webhook";
+const NAMESPACE: &str = "pod-identity-webhook";
+/// What they call everything.
+const NAME: &str = "pod-identity-webhook";
 
-/// An API server with the rights that the webhook is shipped with.
+/// An API server with the rights that the webhook is shipped with, and no others for its ServiceAccount.
 pub(crate) struct Cluster {
     environment: Environment,
     webhook_token: String,
+    registration: Value,
 }
 
 /// Runs a scenario. All share one runtime, as they share the cluster's connections.
@@ -31,11 +34,15 @@ impl Cluster {
     /// A cluster of one's own.
     pub(crate) async fn start() -> Cluster {
         let environment = Environment::start(Options::default()).await.unwrap();
-        environment.create_namespace(WEBHOOK_NAMESPACE).await.unwrap();
-        grant(&environment).await;
-        let name = "pod-identity-webhook";
-        let webhook_token = environment.service_account_token(WEBHOOK_NAMESPACE, name, &[]).await.unwrap();
-        Cluster { environment, webhook_token }
+        let access = ["00-namespace.yaml", "10-access.yaml", "20-fence.yaml"].map(deploy);
+        kubectl(&environment, "apply", &access.each_ref().map(|file| format!("--filename={file}")));
+        let webhook_token = environment.service_account_token(NAMESPACE, NAME, &[]).await.unwrap();
+        let patch = format!("--patch-file={}", deploy("optional/ephemeral-containers.yaml"));
+        let file = format!("--filename={}", deploy("40-registration.yaml"));
+        let registration =
+            kubectl(&environment, "patch", &["--local", "--type=json", &patch, &file, "--output=json"]);
+        let registration = serde_json::from_str(&registration).unwrap();
+        Cluster { environment, webhook_token, registration }
     }
 
     pub(crate) fn environment(&self) -> &Environment {
@@ -47,9 +54,19 @@ impl Cluster {
         self.environment.client()
     }
 
+    /// The shipped registration, ephemeral containers included.
+    pub(crate) fn registration(&self) -> &Value {
+        &self.registration
+    }
+
     /// The token of the webhook's own ServiceAccount.
     pub(crate) fn webhook_token(&self) -> &str {
         &self.webhook_token
+    }
+
+    /// `kubectl` for a person who may do everything.
+    pub(crate) fn kubectl(&self) -> Command {
+        kubectl_command(&self.environment)
     }
 
     /// Creates a ServiceAccount.
@@ -65,73 +82,43 @@ impl Cluster {
 
     /// Where the webhook's ServiceAccount and its ConfigMap are.
     pub(crate) fn webhook_namespace(&self) -> &str {
-        WEBHOOK_NAMESPACE
+        NAMESPACE
     }
 
     /// Creates or replaces the ConfigMap with the mapping.
     pub(crate) async fn put_mapping(&self, config: &str) {
-        let path = format!("/api/v1/namespaces/{WEBHOOK_NAMESPACE}/configmaps");
-        let name = "pod-identity-webhook";
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps");
         let object = json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"config": config},
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": {"config": config},
         });
         match self.client().post(&path, &object).await {
             Err(envtest::Error::Refused { status: 409, .. }) => {
-                self.client().put(&format!("{path}/{name}"), &object).await.unwrap()
+                self.client().put(&format!("{path}/{NAME}"), &object).await.unwrap()
             }
             created => created.unwrap(),
         };
     }
 }
 
-async fn grant(environment: &Environment) {
-    environment.create_service_account(WEBHOOK_NAMESPACE, "pod-identity-webhook").await.unwrap();
-    let subject =
-        json!([{"kind": "ServiceAccount", "name": "pod-identity-webhook", "namespace": WEBHOOK_NAMESPACE}]);
-    let rbac = "/apis/rbac.authorization.k8s.io/v1";
-    let namespaced = format!("{rbac}/namespaces/{WEBHOOK_NAMESPACE}");
-    let objects = [
-        (
-            format!("{rbac}/clusterroles"),
-            json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-                "metadata": {"name": "pod-identity-webhook"},
-                "rules": [{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get", "list", "watch"]}],
-            }),
-        ),
-        (
-            format!("{rbac}/clusterrolebindings"),
-            json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-                "metadata": {"name": "pod-identity-webhook"},
-                "roleRef": {
-                    "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "pod-identity-webhook",
-                },
-                "subjects": subject,
-            }),
-        ),
-        (
-            format!("{namespaced}/roles"),
-            json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-                "metadata": {"name": "pod-identity-webhook"},
-                "rules": [{
-                    "apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["pod-identity-webhook"],
-                    "verbs": ["get", "list", "watch"],
-                }],
-            }),
-        ),
-        (
-            format!("{namespaced}/rolebindings"),
-            json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-                "metadata": {"name": "pod-identity-webhook"},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "pod-identity-webhook"},
-                "subjects": subject,
-            }),
-        ),
-    ];
-    for (path, object) in objects {
-        environment.client().post(&path, &object).await.unwrap();
-    }
+/// Runs kubectl as a person who may do everything, and gives what it printed.
+fn kubectl(environment: &Environment, command: &str, arguments: &[impl AsRef<OsStr>]) -> String {
+    let output = kubectl_command(environment).arg(command).args(arguments).output().unwrap();
+    let (stdout, stderr) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "kubectl {command}: {stderr}");
+    stdout
+}
+
+fn kubectl_command(environment: &Environment) -> Command {
+    let mut command = Command::new(envtest::kubectl().unwrap());
+    // What kubectl caches goes with the cluster.
+    command.env("KUBECACHEDIR", environment.directory().join("kubectl"));
+    command.env("KUBECONFIG", environment.kubeconfig_path());
+    command
+}
+
+/// A file of the manifests.
+fn deploy(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(name);
+    path.to_str().unwrap().to_owned()
 }

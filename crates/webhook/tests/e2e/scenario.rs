@@ -39,7 +39,9 @@ impl<'a> Scenario<'a> {
             authority: Authority::new(namespace).unwrap(),
             balancer: Balancer::start().await,
         };
-        scenario.register(&scenario.registration()).await;
+        let mut pods = scenario.shipped("pods.pod-identity-webhook.amazonaws.com");
+        pods["failurePolicy"] = json!("Fail");
+        scenario.register(&configuration(namespace, pods)).await;
         until("the API server calls the webhook", async || {
             let refused = scenario.dry_run(&pod("probe", "default")).await;
             refused.is_err_and(|error| error.to_string().contains("failed calling webhook"))
@@ -124,13 +126,11 @@ impl<'a> Scenario<'a> {
         self.cluster.client().post(path, registration).await.unwrap();
     }
 
-    /// Lets the API server call the Service for ServiceAccounts as well, soon.
-    pub(crate) async fn register_service_accounts(&self) {
-        let mut registration = self.registration();
-        registration["metadata"]["name"] = json!(format!("{}-service-accounts", self.namespace));
-        registration["webhooks"][0]["rules"] = json!([rule(&["CREATE", "UPDATE"], "serviceaccounts")]);
-        registration["webhooks"][0]["failurePolicy"] = json!("Ignore");
-        self.register(&registration).await;
+    /// Lets the API server call the Service for ServiceAccounts as well, soon, as it is shipped but for `change`.
+    pub(crate) async fn register_service_accounts(&self, change: impl FnOnce(&mut Value)) {
+        let mut webhook = self.shipped("serviceaccounts.pod-identity-webhook.amazonaws.com");
+        change(&mut webhook);
+        self.register(&configuration(&format!("{}-service-accounts", self.namespace), webhook)).await;
     }
 
     /// Sends a request as a person who may do everything.
@@ -148,33 +148,31 @@ impl<'a> Scenario<'a> {
         println!("{}: {what}", self.namespace);
     }
 
-    fn registration(&self) -> Value {
-        let rule = |operations: &[&str], resource: &str| json!({"operations": operations, "apiGroups": [""], "apiVersions": ["v1"], "resources": [resource]});
-        json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "MutatingWebhookConfiguration",
-            "metadata": {"name": self.namespace},
-            "webhooks": [{
-                "name": "pod-identity-webhook.amazonaws.com",
-                "clientConfig": {
-                    "url": format!("https://{}/mutate", self.balancer.address()),
-                    "caBundle": self.authority.ca_bundle(),
-                },
-                "rules": [rule(&["CREATE"], "pods"), rule(&["UPDATE"], "pods/ephemeralcontainers")],
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace}},
-                "admissionReviewVersions": ["v1", "v1beta1"],
-                "failurePolicy": "Fail",
-                "matchPolicy": "Equivalent",
-                "reinvocationPolicy": "IfNeeded",
-                "sideEffects": "None",
-                "timeoutSeconds": 10,
-            }],
-        })
+    /// An entry of the shipped registration, for this namespace and this Service.
+    fn shipped(&self, name: &str) -> Value {
+        let webhooks = self.cluster.registration()["webhooks"].as_array().unwrap();
+        let mut webhook = webhooks.iter().find(|webhook| webhook["name"] == name).unwrap().clone();
+        let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap();
+        webhook["clientConfig"] = json!({
+            "url": format!("https://{}{path}", self.balancer.address()),
+            "caBundle": self.authority.ca_bundle(),
+        });
+        webhook["namespaceSelector"] =
+            json!({"matchLabels": {"kubernetes.io/metadata.name": self.namespace}});
+        // Two seconds may pass on a machine that runs all scenarios at once.
+        webhook["timeoutSeconds"] = json!(10);
+        webhook
     }
 }
 
-fn rule(operations: &[&str], resource: &str) -> Value {
-    json!({"operations": operations, "apiGroups": [""], "apiVersions": ["v1"], "resources": [resource]})
+/// A MutatingWebhookConfiguration with one entry.
+fn configuration(name: &str, webhook: Value) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": name},
+        "webhooks": [webhook],
+    })
 }
 
 /// Asks again until it is so.

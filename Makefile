@@ -62,6 +62,12 @@ e2e-tests: annotated-policy.wasm ## Run the policy with kwctl (KWCTL=… names a
 	if [ -n "$$missing" ]; then echo "$$missing"; echo "e2e-tests/kwctl.bats: not run"; \
 	else set -x; bats e2e-tests/kwctl.bats; fi
 
+.PHONY: differential
+differential: ## Compare with the Go webhook (GO_WEBHOOK=…)
+	@[ -n "$(GO_WEBHOOK)" ] || { echo "There is no Go webhook to compare with: set GO_WEBHOOK to its binary." >&2; exit 2; }
+	@tools/setup rust cc go
+	GO_WEBHOOK="$(abspath $(GO_WEBHOOK))" cargo run $(locked) --package differential -- $(ARGS)
+
 .PHONY: lint
 lint: ## Check format, lints and docs; warnings are errors
 	@tools/setup rust clippy fmt cc
@@ -89,6 +95,7 @@ update-expectations: annotated-policy.wasm ## Make what is answered what is expe
 	cargo test --test corpus
 	UPDATE_EXPECTATIONS=1 cargo test --test tidy reviews_cost_what_they_did
 	UPDATE_EXPECTATIONS=1 cargo test --package demo
+	UPDATE_EXPECTATIONS=1 cargo test --package differential
 
 .PHONY: clean
 clean: ## Remove what was built or installed here

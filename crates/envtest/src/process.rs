@@ -31,7 +31,7 @@ rm -rf "$1"
 /// it is dropped or when this process ends in whatever way.
 pub struct Processes {
     directory: PathBuf,
-    children: Vec<(&'static str, Child)>,
+    children: Vec<(String, Child)>,
     watchdog: Child,
 }
 
@@ -89,7 +89,7 @@ impl Processes {
     /// # Errors
     ///
     /// If it cannot be started.
-    pub fn spawn(&mut self, name: &'static str, program: &Path, arguments: &[String]) -> Result<()> {
+    pub fn spawn(&mut self, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
         let path = self.log_path(name);
         let log = fs::File::create(&path).map_err(Error::file("create", &path))?;
         let errors = log.try_clone().map_err(Error::file("create", &path))?;
@@ -102,18 +102,19 @@ impl Processes {
             .spawn()
             .map_err(Error::file("start", program))?;
         let line = format!("{}\n", child.id());
-        self.children.push((name, child));
+        self.children.push((name.to_owned(), child));
         self.tell(&line);
         Ok(())
     }
 
     /// The first process that has ended, with the end of its log.
-    pub fn ended(&mut self) -> Option<(&'static str, ExitStatus, String)> {
-        let ended = |(name, child): &mut (&'static str, Child)| {
-            child.try_wait().ok().flatten().map(|status| (*name, status))
+    pub fn ended(&mut self) -> Option<(String, ExitStatus, String)> {
+        let ended = |(name, child): &mut (String, Child)| {
+            child.try_wait().ok().flatten().map(|status| (name.clone(), status))
         };
         let (name, status) = self.children.iter_mut().find_map(ended)?;
-        Some((name, status, self.log(name)))
+        let log = self.log(&name);
+        Some((name, status, log))
     }
 
     /// The process id of a program that was started.

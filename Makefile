@@ -92,6 +92,7 @@ record: ## Record reviews from a real kube-apiserver (needs Go)
 .PHONY: update-expectations
 update-expectations: annotated-policy.wasm ## Make what is answered what is expected, to be reviewed
 	UPDATE_EXPECTATIONS=1 cargo test --test corpus the_core_answers_as_expected
+	UPDATE_EXPECTATIONS=1 cargo test --package webhook --test corpus the_router_answers_as_expected
 	cargo test --test corpus
 	UPDATE_EXPECTATIONS=1 cargo test --test tidy reviews_cost_what_they_did
 	UPDATE_EXPECTATIONS=1 cargo test --package demo

@@ -70,8 +70,7 @@ impl Admission {
 
     /// Decides with what is held, or with the service account that was read.
     fn attempt(&self, text: &str, task: Task, read: Option<&Found<Annotations>>) -> Result<Attempt, Failure> {
-        // Nothing is left half-done: an attempt only reads, and writes what it owns.
-        catch_unwind(AssertUnwindSafe(|| {
+        guarded(&self.metrics, || {
             let arena = Arena::default();
             match Review::read(text, &arena) {
                 Ok(review) => {
@@ -85,10 +84,6 @@ impl Admission {
                 }
                 Err(error) => unreadable(text, &error),
             }
-        }))
-        .unwrap_or_else(|_| {
-            record::panicked(&self.metrics);
-            Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be decided"))
         })
     }
 
@@ -158,6 +153,15 @@ struct Ask {
     held: Held,
 }
 
+/// Keeps the server up when a decision panics. The call fails then.
+fn guarded<T>(metrics: &Metrics, decide: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    // Nothing is left half-done: a decision only reads, and writes what it owns.
+    catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| {
+        record::panicked(metrics);
+        Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be decided"))
+    })
+}
+
 fn service_account(annotations: &Annotations) -> ServiceAccount<'_> {
     ServiceAccount::from_annotations(annotations.iter())
 }
@@ -187,4 +191,20 @@ fn unreadable(text: &str, error: &ReadError) -> Result<Attempt, Failure> {
         record: Record::unreadable(&uid, &message),
         ask: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::DecisionLabels;
+
+    #[test]
+    fn a_panic_fails_the_call_and_is_counted() {
+        let metrics = Metrics::default();
+        let failed = guarded(&metrics, || -> Result<(), Failure> { panic!("a bug") }).unwrap_err();
+        assert_eq!(failed.code, StatusCode::INTERNAL_SERVER_ERROR);
+        let labels = DecisionLabels { outcome: "failed", reason: "panic" };
+        assert_eq!(metrics.decisions.get_or_create(&labels).get(), 1);
+        assert_eq!(guarded(&metrics, || Ok(1)), Ok(1));
+    }
 }

@@ -14,8 +14,6 @@ use crate::certificates::{Certificates, Lifetimes, Names};
 use crate::debug::Debug;
 use crate::facts::{ConfigMapKey, Facts, LiveReads};
 use crate::health::Health;
-use crate::instance_metadata::InstanceIdentity;
-use crate::kubernetes;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::router::{Router, Serves};
@@ -23,6 +21,7 @@ use crate::server::{self, Limits};
 use crate::settings_source::{Loaded, SettingsSource};
 use crate::shutdown::{Phases, Shutdown};
 use crate::tls::{CertificateFiles, Clients, MinVersion, Protocol, Publisher};
+use crate::{instance_metadata, kubernetes};
 
 mod tasks;
 mod termination;
@@ -39,9 +38,11 @@ const BACKLOG: u32 = 1024;
 /// What keeps it from starting, or which task ended although none should.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let termination = Termination::new()?;
-    let instance = match SettingsSource::asks_for_instance(&args) {
-        true => Some(InstanceIdentity::ask().await?),
-        false => None,
+    let instance = if SettingsSource::asks_for_instance(&args) {
+        let endpoint = instance_metadata::endpoint(|name| std::env::var(name).ok())?;
+        Some(instance_metadata::instance_identity(&endpoint).await?)
+    } else {
+        None
     };
     let source = SettingsSource::new(&args, instance.as_ref());
     // The source has taken identity and container credentials, `main` the logging.

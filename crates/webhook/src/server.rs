@@ -23,6 +23,8 @@ use crate::tls::Published;
 mod activity;
 mod connection;
 mod connections;
+#[cfg(test)]
+mod tests;
 mod timed;
 
 use connection::Connection;

@@ -1,4 +1,6 @@
 //! Every case of the corpus through the webhook: bytes in, bytes out, once without a network and once over TLS.
+//!
+//! What differs from the policy, and may, is with [`Host::Webhook`].
 
 #![allow(
     clippy::expect_used,
@@ -20,6 +22,7 @@ use hyper::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use webhook::configuration::Configuration;
+use webhook::facts::ConfigMapKey;
 use webhook::server::Limits;
 
 use serving::{Answered, Webhook, api_server, post};
@@ -62,6 +65,7 @@ fn answer(case: &Case, over_tls: bool) -> Answer {
     let (answered, asked) = runtime.block_on(async {
         let (client, asked) = cluster(case);
         let webhook = Webhook::new(configuration, client);
+        hold_config_map(&webhook, &asked).await;
         if over_tls {
             let served = webhook.serve(Limits::ADMISSION).await;
             let mut client = served.client().await;
@@ -83,27 +87,63 @@ fn answer(case: &Case, over_tls: bool) -> Answer {
 /// An API server that has the objects of a case, and its errors.
 fn cluster(case: &Case) -> (kube::Client, Arc<Mutex<Vec<String>>>) {
     let case = case.clone();
-    api_server(move |path| {
-        let status = |code: u16, reason: &str, message: String| {
+    api_server(Box::new(move |path| {
+        if path.contains("watch=") {
+            return None;
+        }
+        let status = |code: u16, reason: &str, message: &str, name: &str| {
             let status = json!({
                 "kind": "Status", "apiVersion": "v1", "status": "Failure",
-                "message": message, "reason": reason, "code": code,
+                "message": message, "reason": reason, "code": code, "details": { "name": name },
             });
             (code, status.to_string())
         };
-        let (namespace, name) = service_account(path).expect("a service account is asked for");
-        match case.look_up("ServiceAccount", namespace, name) {
-            Ok(Some(text)) => (200, text),
-            Ok(None) => status(404, "NotFound", format!("serviceaccounts \"{name}\" not found")),
-            Err(message) if message.contains("forbidden") => status(403, "Forbidden", message),
-            Err(message) => status(500, "InternalError", message),
-        }
-    })
+        let (kind, namespace, name) = object(path);
+        let found = case
+            .look_up(kind, namespace, name)
+            .map(|text| text.map(|text| serde_json::from_str::<Value>(&text).unwrap()));
+        Some(match (kind, found) {
+            (_, Err(message)) if message.contains("forbidden") => status(403, "Forbidden", &message, name),
+            (_, Err(message)) => status(500, "InternalError", &message, name),
+            ("ConfigMap", Ok(found)) => {
+                let items: Vec<Value> = found.into_iter().collect();
+                let metadata = json!({ "resourceVersion": "7" });
+                let list = json!({ "kind": "ConfigMapList", "apiVersion": "v1", "metadata": metadata, "items": items });
+                (200, list.to_string())
+            }
+            (_, Ok(Some(found))) => (200, found.to_string()),
+            (_, Ok(None)) => status(404, "NotFound", "not found", name),
+        })
+    }))
 }
 
-/// The namespace and the name of the service account at a path.
-fn service_account(path: &str) -> Option<(&str, &str)> {
-    path.strip_prefix("/api/v1/namespaces/")?.split_once("/serviceaccounts/")
+/// Kind, namespace and name of the object that is asked for.
+fn object(path: &str) -> (&'static str, &str, &str) {
+    let (namespace, rest) = path.strip_prefix("/api/v1/namespaces/").unwrap().split_once('/').unwrap();
+    match rest.split_once('?').unwrap_or((rest, "")) {
+        ("configmaps", query) => {
+            let name = query.split('&').find_map(|part| part.strip_prefix("fieldSelector=metadata.name%3D"));
+            ("ConfigMap", namespace, name.unwrap())
+        }
+        (rest, _) => ("ServiceAccount", namespace, rest.strip_prefix("serviceaccounts/").unwrap()),
+    }
+}
+
+/// Watches the mapping's ConfigMap until it is held, or the API server has said that it does not say.
+async fn hold_config_map(webhook: &Webhook, asked: &Mutex<Vec<String>>) {
+    let settings = webhook.configuration.load_full();
+    let Some(place) = &settings.settings().mapping_config_map else { return };
+    let at = ConfigMapKey {
+        namespace: place.namespace.to_owned(),
+        name: place.name.to_owned(),
+        key: place.key.to_owned(),
+    };
+    let ready = webhook.readiness.pending("config map");
+    let (facts, configuration) = (webhook.facts.clone(), webhook.configuration.clone());
+    tokio::spawn(async move { facts.watch_config_map(at, configuration, ready).await });
+    while webhook.readiness.missing() == ["config map"] && asked.lock().unwrap().len() < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
 }
 
 /// An `AdmissionReview` with a response, and nothing else.
@@ -159,10 +199,9 @@ fn read(case: &Case, asked: &Value, answered: &Answered, paths: &[String]) -> An
         settings_message: None,
         lookups: paths
             .iter()
-            .map(|path| {
-                let (namespace, name) = service_account(path).unwrap();
-                format!("v1/ServiceAccount {namespace}/{name}")
-            })
+            .map(|path| object(path))
+            .filter(|(kind, ..)| *kind == "ServiceAccount")
+            .map(|(kind, namespace, name)| format!("v1/{kind} {namespace}/{name}"))
             .collect(),
         allowed: Some(response.allowed),
         code: response.status.as_ref().map(|status| status.code),

@@ -362,7 +362,9 @@ fn flags_have_the_core_s_defaults() {
 fn the_documentation_lists_every_flag() {
     let mut text = "# Flags of the webhook\n\n\
         Names and meanings are those of the Go webhook where it has them. A switch takes its value after `=`; an empty \
-        text\ncounts as not given. A flag outranks the `--config` file, and that the default.\n"
+        text\ncounts as not given. A flag outranks the `--config` file, and that the default.\n\n\
+        Settings are taken over while the webhook runs, when the files that they come from have changed. \
+        `annotationPrefix`,\n`serviceAccountAnnotations` and `mappingConfigMap` are taken over at the next start.\n"
         .to_owned();
     let command = Command::definition();
     let mut heading = "";
@@ -392,4 +394,17 @@ fn the_documentation_lists_every_flag() {
         std::fs::write(path, &text).unwrap();
     }
     assert_eq!(std::fs::read_to_string(path).unwrap(), text, "`UPDATE_EXPECTATIONS=1` writes {path} anew");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_arguments_make_it_panic(
+        arguments in proptest::collection::vec(
+            "(-{0,3}(port|v|in.cluster|drain-period|token_expiration|client-allowed-names|version)?=?[-+0-9._xbsmhµ, ]{0,8})|\\PC{0,8}",
+            0..4,
+        )
+    ) {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let _ = parse(&arguments);
+    }
 }

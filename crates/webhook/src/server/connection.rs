@@ -130,15 +130,20 @@ fn is_overdue(
     false
 }
 
-/// Makes the handshake, unless the caller has gone already: after a standstill many have, and each handshake that
-/// nobody waits for would keep the others waiting.
 async fn handshake(
     stream: TcpStream,
     tls: Arc<ServerConfig>,
 ) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
-    let ready = stream.ready(Interest::READABLE).await?;
-    if ready.is_read_closed() {
+    TlsAcceptor::from(tls).accept(still_waiting(stream).await?).await
+}
+
+/// Waits for the first byte; an error when the caller has gone already. After a standstill many have, and each
+/// handshake that nobody waits for would keep the others waiting.
+pub(super) async fn still_waiting(stream: TcpStream) -> io::Result<TcpStream> {
+    // tokio takes it for granted that an accepted stream is ready. Registered anew, it has to ask.
+    let stream = TcpStream::from_std(stream.into_std()?)?;
+    if stream.ready(Interest::READABLE).await?.is_read_closed() {
         return Err(io::ErrorKind::ConnectionAborted.into());
     }
-    TlsAcceptor::from(tls).accept(stream).await
+    Ok(stream)
 }

@@ -33,21 +33,24 @@ use webhook::shutdown::{Phase, Phases, Shutdown};
 /// An answer with its whole body.
 pub(crate) type Answered = Response<Bytes>;
 
-/// What a fake API server answers for a path: the status and the body.
-pub(crate) trait Answers: Fn(&str) -> (u16, String) + Send + 'static {}
+/// What a fake API server answers for a path and query: the status and the body, or nothing, ever.
+pub(crate) type Answers = Box<dyn Fn(&str) -> Option<(u16, String)> + Send>;
 
-impl<F: Fn(&str) -> (u16, String) + Send + 'static> Answers for F {}
-
-/// A client of a fake API server, and the paths that it was asked for.
-pub(crate) fn api_server(answers: impl Answers) -> (Client, Arc<Mutex<Vec<String>>>) {
+/// A client of a fake API server, and what it was asked for.
+pub(crate) fn api_server(answers: Answers) -> (Client, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (service, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
     let paths = asked.clone();
     tokio::spawn(async move {
+        let mut unanswered = Vec::new();
         while let Some((request, respond)) = handle.next_request().await {
-            let path = request.uri().path().to_owned();
-            let (status, body) = answers(&path);
+            let path = request.uri().to_string();
+            let answer = answers(&path);
             paths.lock().unwrap().push(path);
+            let Some((status, body)) = answer else {
+                unanswered.push(respond);
+                continue;
+            };
             let response = Response::builder().status(status).header("content-type", "application/json");
             respond.send_response(response.body(Body::from(body.into_bytes())).unwrap());
         }
@@ -58,7 +61,8 @@ pub(crate) fn api_server(answers: impl Answers) -> (Client, Arc<Mutex<Vec<String
 /// A webhook that is ready, and what tests look at.
 pub(crate) struct Webhook {
     pub(crate) router: Router,
-    pub(crate) health: Arc<Health>,
+    pub(crate) configuration: Arc<ArcSwap<Configuration>>,
+    pub(crate) facts: Facts,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
     pub(crate) shutdown: Shutdown,
@@ -74,10 +78,10 @@ impl Webhook {
         let prefix = configuration.settings().annotation_prefix.to_owned();
         let facts = Facts::new(client, &prefix, live, metrics.clone());
         let configuration = Arc::new(ArcSwap::from_pointee(configuration));
-        let admission = Admission::new(configuration, facts, metrics.clone());
+        let admission = Admission::new(configuration.clone(), facts.clone(), metrics.clone());
         let health = Arc::new(Health::new(readiness.clone(), phases.clone(), &metrics));
-        let router = Router::new(Serves::Admission(admission), health.clone(), metrics.clone());
-        Self { router, health, metrics, readiness, shutdown, phases }
+        let router = Router::new(Serves::Admission(admission), health, metrics.clone());
+        Self { router, configuration, facts, metrics, readiness, shutdown, phases }
     }
 
     /// Serves it with TLS on a free port.

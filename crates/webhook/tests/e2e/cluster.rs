@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use tokio::{runtime::Runtime, sync::OnceCell};
 
 /// Where the shipped manifests put the webhook.
-const NAMESPACE: &str = "pod-identity-webhook";
+pub(crate) const NAMESPACE: &str = "pod-identity-webhook";
 /// What they call everything.
-const NAME: &str = "pod-identity-webhook";
+pub(crate) const NAME: &str = "pod-identity-webhook";
 
 /// An API server with the rights that the webhook is shipped with, and no others for its ServiceAccount.
 pub(crate) struct Cluster {
@@ -80,11 +80,6 @@ impl Cluster {
             .unwrap()
     }
 
-    /// Where the webhook's ServiceAccount and its ConfigMap are.
-    pub(crate) fn webhook_namespace(&self) -> &str {
-        NAMESPACE
-    }
-
     /// Creates or replaces the ConfigMap with the mapping.
     pub(crate) async fn put_mapping(&self, config: &str) {
         let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps");
@@ -118,7 +113,7 @@ fn kubectl_command(environment: &Environment) -> Command {
 }
 
 /// A file of the manifests.
-fn deploy(name: &str) -> String {
+pub(crate) fn deploy(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(name);
     path.to_str().unwrap().to_owned()
 }

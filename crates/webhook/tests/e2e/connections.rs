@@ -62,7 +62,11 @@ fn mounted_certificate_replaced_under_load() {
 
 async fn rotate(namespace: &'static str, layout: Layout) {
     let scenario = Scenario::new(Cluster::shared().await, namespace).await;
-    let mut webhook = Webhook::start(&Start { certificates: layout, ..scenario.start(&[], &[]) }).await;
+    let mut webhook = Webhook::start(&Start {
+        certificates: Some((&scenario.authority, layout)),
+        ..scenario.start(&[], &[])
+    })
+    .await;
     scenario.balancer.add(webhook.address());
     scenario.service_account("app", json!({"eks.amazonaws.com/role-arn": ROLE})).await;
     let expected = web_identity(&["app"], ROLE);
@@ -83,7 +87,7 @@ async fn rotate(namespace: &'static str, layout: Layout) {
     for _ in 0..ROTATIONS {
         sleep(BETWEEN).await;
         let pair = scenario.authority.server(&["127.0.0.1"]).unwrap();
-        webhook.certificates().replace(&pair);
+        webhook.certificates().replace(&pair).await;
         until("the new certificate is served", async || {
             served(address, &scenario.authority).await == certificate(&pair)
         })

@@ -7,11 +7,11 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
-    cluster::{self, Cluster},
+    cluster::{self, Cluster, NAME},
     load::Load,
     pod::{ROLE, identity, no_identity, pod, web_identity},
     review,
-    scenario::Scenario,
+    scenario::{Scenario, until},
     webhook::{Start, Webhook},
 };
 
@@ -75,7 +75,13 @@ fn api_server_stopped_for_30_seconds() {
         sleep(OUTAGE).await;
         let right = known.finish().await.assert_right();
         assert_eq!(identity(&unknown.pod), no_identity(&["app"]));
-        assert_eq!(unknown.warnings, [] as [&str; 0]);
+        assert_eq!(
+            unknown.warnings,
+            [
+                "no identity is added: service account `outage/other` could not be read, see why the API server is \
+              slow: the API server did not answer in time"
+            ]
+        );
 
         cluster.environment().resume_api_server().unwrap();
         webhook.assert_running();
@@ -107,7 +113,30 @@ fn rights_missing() {
         scenario.service_account("app", json!({"eks.amazonaws.com/role-arn": ROLE})).await;
         let created = scenario.send(Request::post(&scenario.pods(), &pod("app", "app"))).await.unwrap();
         assert_eq!(identity(&created.json().unwrap()), no_identity(&["app"]));
-        assert_eq!(created.warnings, [""]);
-        scenario.say("the pod is admitted, and a warning says what to grant");
+        assert_eq!(
+            created.warnings,
+            [
+                "no identity is added: service account `rights/app` could not be read, grant the webhook `get` on \
+              `serviceaccounts`: the API server answered 403"
+            ]
+        );
+        assert_eq!(
+            webhook.readiness().await,
+            Some((503, "not ready, still missing: service accounts\n".to_owned()))
+        );
+
+        // As the warning says; `list` and `watch` are what readiness waits for.
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": "rights"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME},
+            "subjects": [{"kind": "ServiceAccount", "name": "webhook", "namespace": scenario.namespace}],
+        });
+        let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+        cluster.client().post(bindings, &binding).await.unwrap();
+        scenario.until_identity(&pod("app-2", "app"), &web_identity(&["app"], ROLE)).await;
+        until("it is ready", async || matches!(webhook.readiness().await, Some((200, _)))).await;
+        scenario.say("the pod is admitted, a warning says what to grant, and once it is granted all is well");
     });
 }

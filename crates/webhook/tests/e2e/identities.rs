@@ -5,7 +5,7 @@ use futures::{StreamExt, stream};
 use serde_json::json;
 
 use crate::{
-    cluster::{self, Cluster},
+    cluster::{self, Cluster, NAMESPACE},
     load::Tally,
     pod::{ROLE, WebIdentity, identity, no_identity, pod, web_identity},
     scenario::{Scenario, until},
@@ -52,7 +52,7 @@ fn config_map_changed_while_running() {
     cluster::run(async {
         let cluster = Cluster::shared().await;
         let scenario = Scenario::new(cluster, "config-map").await;
-        let flags = [&format!("--namespace={}", cluster.webhook_namespace()), "--watch-config-map"];
+        let flags = [&format!("--namespace={NAMESPACE}"), "--watch-config-map"];
         // Nothing is there yet, and nobody waits for it.
         let _webhook = scenario.webhook(&flags).await;
         scenario.service_account("app", json!({})).await;

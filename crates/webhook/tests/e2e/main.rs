@@ -33,3 +33,4 @@ mod aws_sdk;
 mod connections;
 mod faults;
 mod identities;
+mod installation;

@@ -67,11 +67,10 @@ impl<'a> Scenario<'a> {
         let token = self.cluster.webhook_token();
         Start {
             cluster: self.cluster,
-            authority: &self.authority,
             token,
             files,
             flags,
-            certificates: Layout::default(),
+            certificates: Some((&self.authority, Layout::Plain)),
         }
     }
 

@@ -1,9 +1,9 @@
 //! The webhook's process.
 
 use std::{
-    env, fs,
+    fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::Path,
     process,
     sync::atomic::{AtomicU16, Ordering},
     thread,
@@ -28,7 +28,7 @@ const END_LIMIT: Duration = Duration::from_secs(60);
 /// A running webhook; killed when it is dropped or when the test process ends.
 pub(crate) struct Webhook {
     processes: Processes,
-    certificates: CertificateFiles,
+    certificates: Option<CertificateFiles>,
     address: SocketAddr,
     metrics_address: SocketAddr,
 }
@@ -36,20 +36,20 @@ pub(crate) struct Webhook {
 /// How to start.
 pub(crate) struct Start<'a> {
     pub(crate) cluster: &'a Cluster,
-    pub(crate) authority: &'a Authority,
     /// The bearer token for the API server.
     pub(crate) token: &'a str,
     /// Files in the webhook's directory, by name; a flag reaches them as `{directory}/name`.
     pub(crate) files: &'a [(&'a str, String)],
     pub(crate) flags: &'a [&'a str],
-    pub(crate) certificates: Layout,
+    /// Certificate files, by whom they are signed and how they lie; without it the webhook makes its own.
+    pub(crate) certificates: Option<(&'a Authority, Layout)>,
 }
 
 impl Webhook {
     /// Starts it and waits until it is ready.
     pub(crate) async fn start(start: &Start<'_>) -> Webhook {
         let mut webhook = Webhook::spawn(start);
-        webhook.until("ready", async |webhook| webhook.is_ready().await).await;
+        webhook.until("ready", async |webhook| matches!(webhook.readiness().await, Some((200, _)))).await;
         webhook
     }
 
@@ -63,11 +63,10 @@ impl Webhook {
     fn spawn(start: &Start<'_>) -> Webhook {
         let mut processes = Processes::new().unwrap();
         let directory = processes.directory().to_owned();
-        let certificates = CertificateFiles::new(
-            directory.join("certificates"),
-            start.certificates,
-            &start.authority.server(&["127.0.0.1"]).unwrap(),
-        );
+        let certificates = start.certificates.map(|(authority, layout)| {
+            let pair = authority.server(&["127.0.0.1"]).unwrap();
+            CertificateFiles::new(directory.join("certificates"), layout, &pair)
+        });
         let kubeconfig = start.cluster.environment().kubeconfig(start.token);
         let kubeconfig = processes.write("kubeconfig", &kubeconfig).unwrap();
         for (name, content) in start.files {
@@ -75,16 +74,18 @@ impl Webhook {
         }
         let (port, metrics_port) = (free_port(), free_port());
         let mut flags = vec![
-            "--in-cluster=false".to_owned(),
             format!("--port={port}"),
             format!("--metrics-port={metrics_port}"),
             format!("--kubeconfig={}", kubeconfig.display()),
-            format!("--tls-cert={}", certificates.certificate().display()),
-            format!("--tls-key={}", certificates.key().display()),
         ];
+        if let Some(certificates) = &certificates {
+            flags.push("--in-cluster=false".to_owned());
+            flags.push(format!("--tls-cert={}", certificates.certificate().display()));
+            flags.push(format!("--tls-key={}", certificates.key().display()));
+        }
         let directory = directory.display().to_string();
         flags.extend(start.flags.iter().map(|flag| flag.replace("{directory}", &directory)));
-        processes.spawn(NAME, &binary(), &flags).unwrap();
+        processes.spawn(NAME, Path::new(env!("CARGO_BIN_EXE_pod-identity-webhook")), &flags).unwrap();
         let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Webhook { processes, certificates, address: address(port), metrics_address: address(metrics_port) }
     }
@@ -101,7 +102,7 @@ impl Webhook {
 
     /// Its certificate's files.
     pub(crate) fn certificates(&self) -> &CertificateFiles {
-        &self.certificates
+        self.certificates.as_ref().unwrap()
     }
 
     /// Replaces one of its files in one step.
@@ -155,13 +156,9 @@ impl Webhook {
         }
     }
 
-    async fn is_ready(&self) -> bool {
-        match get(self.metrics_address, "/readyz").await {
-            Some((200, _)) => true,
-            // The Go webhook.
-            Some((404, _)) => get(self.metrics_address, "/metrics").await.is_some(),
-            _ => false,
-        }
+    /// What `/readyz` says.
+    pub(crate) async fn readiness(&self) -> Option<(u16, String)> {
+        get(self.metrics_address, "/readyz").await
     }
 }
 
@@ -173,7 +170,7 @@ impl Drop for Webhook {
     }
 }
 
-async fn get(address: SocketAddr, path: &str) -> Option<(u16, Bytes)> {
+async fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     let stream = TcpStream::connect(address).await.ok()?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
     let connection = tokio::spawn(connection);
@@ -182,12 +179,7 @@ async fn get(address: SocketAddr, path: &str) -> Option<(u16, Bytes)> {
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.ok()?.to_bytes();
     connection.abort();
-    Some((status, body))
-}
-
-fn binary() -> PathBuf {
-    env::var_os("WEBHOOK_BINARY")
-        .map_or_else(|| env!("CARGO_BIN_EXE_pod-identity-webhook").into(), PathBuf::from)
+    Some((status, String::from_utf8(body.to_vec()).ok()?))
 }
 
 /// A port below those from which systems take the ports of outgoing connections: nobody else comes upon it.

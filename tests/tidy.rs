@@ -129,21 +129,26 @@ fn code(cell: &str) -> Option<&str> {
 }
 
 #[test]
-fn the_core_depends_on_two_crates() {
+fn the_core_depends_on_few_crates() {
     let manifest = read("crates/core/Cargo.toml");
     let mut section = "";
-    let mut dependencies = BTreeSet::new();
+    let (mut everywhere, mut native) = (BTreeSet::new(), BTreeSet::new());
     for line in manifest.lines() {
         if line.starts_with('[') {
             section = line;
-            // `[dependencies.name]`, and those of some targets only.
-            assert!(!section.contains("dependencies.") && !section.starts_with("[target"), "{section}");
-        } else if section == "[dependencies]" || section == "[build-dependencies]" {
-            dependencies
-                .extend(line.split_once('=').map(|(name, _)| name.trim().trim_end_matches(".workspace")));
+            // `[dependencies.name]`
+            assert!(!section.contains("dependencies."), "{section}");
+            continue;
+        }
+        let name = line.split_once('=').map(|(name, _)| name.trim().trim_end_matches(".workspace"));
+        match section {
+            "[dependencies]" | "[build-dependencies]" => everywhere.extend(name),
+            "[target.'cfg(not(target_arch = \"wasm32\"))'.dependencies]" => native.extend(name),
+            other => assert!(!other.starts_with("[target"), "{other}"),
         }
     }
-    assert_eq!(dependencies, BTreeSet::from(["bumpalo", "strsim"]));
+    assert_eq!(everywhere, BTreeSet::from(["bumpalo", "strsim"]));
+    assert_eq!(native, BTreeSet::from(["wide"]));
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 use crate::error::{Fault, ReadError, Segment};
 
+#[cfg(not(target_arch = "wasm32"))]
+mod outline;
 mod text;
 pub(crate) use text::may_hold_wildcard;
 pub use text::write_string;
@@ -39,15 +41,37 @@ impl Kind {
     }
 }
 
-/// Texts that are not in a document as they are: with their escapes resolved, filled in, put together.
+/// What is kept for one document: texts that are not in it as they are, with their escapes resolved, filled in, put
+/// together; and its outline.
 #[derive(Debug, Default)]
-pub struct Arena(bumpalo::Bump);
+pub struct Arena {
+    texts: bumpalo::Bump,
+    #[cfg(not(target_arch = "wasm32"))]
+    outline: core::cell::OnceCell<(core::ops::Range<usize>, outline::Outline)>,
+}
 
 impl Arena {
     /// Keeps a copy of a text.
     pub(crate) fn keep(&self, text: &str) -> &str {
-        self.0.alloc_str(text)
+        self.texts.alloc_str(text)
     }
+
+    /// Outlines the document, so that what is skipped in it need not be looked at again. In the policy the module's size counts
+    /// for more.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn outline(&self, document: &str) {
+        if let Some(outline) = outline::Outline::of(document) {
+            // A second document of the same arena is read without.
+            let _ = self.outline.set((addresses(document), outline));
+        }
+    }
+}
+
+/// The bytes that a text takes in memory.
+#[cfg(not(target_arch = "wasm32"))]
+fn addresses(text: &str) -> core::ops::Range<usize> {
+    let start = text.as_ptr().addr();
+    start..start + text.len()
 }
 
 /// A reading position in a JSON text.
@@ -62,12 +86,28 @@ pub(crate) struct Scanner<'a> {
     arena: &'a Arena,
     path: Vec<Segment>,
     error: Option<ReadError>,
+    /// The outline of the document that the text is a part of, and where in it the text begins.
+    #[cfg(not(target_arch = "wasm32"))]
+    outline: Option<(&'a outline::Outline, usize)>,
 }
 
 impl<'a> Scanner<'a> {
     /// At the start of a text.
     pub(crate) fn new(text: &'a str, arena: &'a Arena) -> Self {
-        Self { text, at: 0, depth: 0, arena, path: Vec::new(), error: None }
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+            arena,
+            path: Vec::new(),
+            error: None,
+            #[cfg(not(target_arch = "wasm32"))]
+            outline: arena.outline.get().and_then(|(document, outline)| {
+                let text = addresses(text);
+                let within = document.start <= text.start && text.end <= document.end;
+                within.then(|| (outline, text.start - document.start))
+            }),
+        }
     }
 
     /// The byte at which reading goes on.
@@ -307,8 +347,16 @@ impl<'a> Scanner<'a> {
 
     /// Skips a value, checking it, and gives its text.
     pub(crate) fn skip(&mut self) -> &'a str {
-        self.peek();
+        let byte = self.peek();
         let start = self.at;
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(b'{' | b'[') = byte
+            && let Some((outline, base)) = self.outline
+            && let Some(end) = outline.end(start + base)
+        {
+            self.at = end - base;
+            return self.text.get(start..self.at).unwrap_or_default();
+        }
         if self.skip_checked() { self.text.get(start..self.at).unwrap_or_default() } else { "null" }
     }
 

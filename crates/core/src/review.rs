@@ -50,6 +50,8 @@ impl<'a> Review<'a> {
     ///
     /// When it is not JSON, nested too deep, or not of this shape.
     pub fn read(text: &'a str, arena: &'a Arena) -> Result<Self, ReadError> {
+        #[cfg(not(target_arch = "wasm32"))]
+        arena.outline(text);
         let mut s = Scanner::new(text, arena);
         let mut review = Self { api_version: None, kind: None, request: None, settings: None };
         let Some(mut members) = s.object(&["apiVersion", "kind", "request", "settings"]) else {

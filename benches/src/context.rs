@@ -40,6 +40,8 @@ pub(crate) struct Effort {
     pub(crate) rounds: u32,
     /// How long one load lasts.
     pub(crate) seconds: u32,
+    /// Of a guest; fewer with large pods.
+    pub(crate) calls: u32,
     /// ServiceAccounts in the large cluster.
     pub(crate) accounts: usize,
     /// Until memory counts as settled.
@@ -47,9 +49,11 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    pub(crate) const FULL: Self = Self { rounds: 3, seconds: 4, accounts: ACCOUNTS, settle_seconds: 30 };
+    pub(crate) const FULL: Self =
+        Self { rounds: 3, seconds: 4, calls: 500, accounts: ACCOUNTS, settle_seconds: 30 };
     /// To see whether everything works. The figures say little.
-    pub(crate) const QUICK: Self = Self { rounds: 1, seconds: 1, accounts: 2000, settle_seconds: 2 };
+    pub(crate) const QUICK: Self =
+        Self { rounds: 1, seconds: 1, calls: 20, accounts: 2000, settle_seconds: 2 };
 }
 
 /// A program that is measured.

@@ -29,7 +29,8 @@ pub(crate) struct Bench {
     compile: f64,
     memory: f64,
     payload: f64,
-    fuel: f64,
+    /// The same in every run, so the first round alone counts it.
+    fuel: Option<f64>,
 }
 
 pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<()> {
@@ -45,7 +46,7 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
     for round in 0..context.effort.rounds {
         eprintln!("bench: guest: round {} of {}", round + 1, context.effort.rounds);
         for pod in &context.pods {
-            measure(context, record, &policies, pod, &settings)?;
+            measure(context, record, &policies, pod, &settings, round == 0)?;
         }
         unchanged(context, record)?;
         many_entries(context, record, &settings)?;
@@ -77,17 +78,19 @@ pub(crate) fn bench(
     pod: &Input,
     settings: &Path,
     cluster: Option<&Path>,
+    fuel: bool,
 ) -> anyhow::Result<Bench> {
-    let calls = match (pod.size, context.effort.rounds) {
-        (_, 1) => "20",
-        ("200kb", _) => "100",
-        _ => "500",
-    };
+    let calls = context.effort.calls / if pod.size == "200kb" { 5 } else { 1 };
     record.command(format!(
-        "policy-host bench POLICY --request pod-{}.json --settings SETTINGS --iterations {calls} --fuel",
-        pod.size
+        "policy-host bench POLICY --request pod-{}.json --settings SETTINGS --iterations {calls}{}",
+        pod.size,
+        if fuel { " --fuel" } else { "" }
     ));
-    let more = ["--iterations", calls, "--fuel"];
+    let calls = calls.to_string();
+    let mut more = vec!["--iterations", &calls];
+    if fuel {
+        more.push("--fuel");
+    }
     let report = policy_host(context, "bench", policy, pod, settings, cluster, &more)?;
     if let Some(failure) = report.get("failure").and_then(Value::as_str) {
         bail!("`{}`: {failure}", policy.display());
@@ -103,7 +106,7 @@ pub(crate) fn bench(
         compile: number("/compileMicroseconds")? / 1000.0,
         memory: number("/memoryBytes")?,
         payload: number("/payloadBytes")?,
-        fuel: number("/fuel")?,
+        fuel: number("/fuel").ok(),
     })
 }
 
@@ -114,13 +117,16 @@ fn measure(
     policies: &[(&'static str, PathBuf)],
     pod: &Input,
     settings: &Path,
+    fuel: bool,
 ) -> anyhow::Result<()> {
     let mut empty = 0.0;
     // The empty one comes first: the others' shares are what they need more.
     for (name, policy) in policies.iter().rev() {
-        let bench = bench(context, record, policy, pod, settings, None)?;
+        let bench = bench(context, record, policy, pod, settings, None, fuel)?;
         record.add(&format!("guest.time.{}", pod.size), name, bench.time);
-        record.add(&format!("guest.fuel.{}", pod.size), name, bench.fuel);
+        if let Some(fuel) = bench.fuel {
+            record.add(&format!("guest.fuel.{}", pod.size), name, fuel);
+        }
         record.add(&format!("guest.memory.{}", pod.size), name, bench.memory);
         record.add("guest.compile", name, bench.compile);
         match *name {
@@ -141,7 +147,7 @@ fn unchanged(context: &Context, record: &mut Record) -> anyhow::Result<()> {
         [("guest.left-alone", &left_alone, &defaults), ("guest.no-match", pod, &nothing)]
     {
         for (name, policy) in [(EMPTY, context.peer_policy("empty.wasm")), (OURS, context.policy())] {
-            let time = bench(context, record, &policy, pod, settings, None)?.time;
+            let time = bench(context, record, &policy, pod, settings, None, false)?.time;
             record.add(id, name, time);
         }
         let report = policy_host(context, "run", &context.policy(), pod, settings, None, &[])?;
@@ -157,13 +163,13 @@ fn many_entries(context: &Context, record: &mut Record, few: &Path) -> anyhow::R
     let [pod, ..] = &context.pods;
     let many = write(context, "settings-many.json", &inputs::settings(MANY, &context.pods))?;
     let empty_policy = context.peer_policy("empty.wasm");
-    let empty = bench(context, record, &empty_policy, pod, &many, None)?;
-    let ours = bench(context, record, &context.policy(), pod, &many, None)?;
-    let with_few = bench(context, record, &context.policy(), pod, few, None)?;
+    let empty = bench(context, record, &empty_policy, pod, &many, None, false)?;
+    let ours = bench(context, record, &context.policy(), pod, &many, None, false)?;
+    let with_few = bench(context, record, &context.policy(), pod, few, None, false)?;
     record.add("guest.entries.share", OURS, (ours.time - empty.time) / 1000.0);
     let grown = (ours.memory - with_few.memory) - (ours.payload - with_few.payload);
     record.add("guest.entries.memory", OURS, grown);
-    let sdk = bench(context, record, &context.peer_policy("sdk-peer.wasm"), pod, &many, None)?;
+    let sdk = bench(context, record, &context.peer_policy("sdk-peer.wasm"), pod, &many, None, false)?;
     record.add("guest.entries.share", SDK, (sdk.time - empty.time) / 1000.0);
     Ok(())
 }

@@ -50,7 +50,7 @@ fn policies(context: &Context, record: &mut Record, entries: u32) -> anyhow::Res
         (config_map_line(OURS), context.policy(), &by_config_map, Some(cluster.as_path())),
         (settings_line(SDK), sdk, &settings, None),
     ] {
-        let time = guest::bench(context, record, &policy, pod, settings, cluster)?.time;
+        let time = guest::bench(context, record, &policy, pod, settings, cluster, false)?.time;
         record.point("entries.guest", &line, f64::from(entries), time);
     }
     Ok(())

@@ -70,6 +70,12 @@ bench: annotated-policy.wasm ## Measure against GO_WEBHOOK=… and POLICY_SERVER
 	cargo build $(locked) --package policy-host
 	$(or $(CARGO_TARGET_DIR),target)/release/bench $(SECTIONS)
 
+.PHONY: differential
+differential: ## Compare with the Go webhook (GO_WEBHOOK=…)
+	@[ -n "$(GO_WEBHOOK)" ] || { echo "There is no Go webhook to compare with: set GO_WEBHOOK to its binary." >&2; exit 2; }
+	@tools/setup rust cc go
+	GO_WEBHOOK="$(abspath $(GO_WEBHOOK))" cargo run $(locked) --package differential -- $(ARGS)
+
 .PHONY: lint
 lint: ## Check format, lints and docs; warnings are errors
 	@tools/setup rust clippy fmt cc
@@ -94,9 +100,11 @@ record: ## Record reviews from a real kube-apiserver (needs Go)
 .PHONY: update-expectations
 update-expectations: annotated-policy.wasm ## Make what is answered what is expected, to be reviewed
 	UPDATE_EXPECTATIONS=1 cargo test --test corpus the_core_answers_as_expected
+	UPDATE_EXPECTATIONS=1 cargo test --package webhook --test corpus the_router_answers_as_expected
 	cargo test --test corpus
 	UPDATE_EXPECTATIONS=1 cargo test --test tidy reviews_cost_what_they_did
 	UPDATE_EXPECTATIONS=1 cargo test --package demo
+	UPDATE_EXPECTATIONS=1 cargo test --package differential
 
 .PHONY: clean
 clean: ## Remove what was built or installed here

@@ -92,6 +92,12 @@ pub struct ConfigMap<'a> {
 }
 
 impl<'a> ConfigMap<'a> {
+    /// A config map of which a host holds the text under the key.
+    #[must_use]
+    pub fn from_document(document: &'a str) -> Self {
+        Self { document }
+    }
+
     /// Reads a config map that was looked up; `None` when it does not have the key. A host that was asked for
     /// the data alone may leave out which config map it is.
     ///

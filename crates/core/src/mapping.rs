@@ -9,7 +9,7 @@ use crate::error::{Fault, ReadError};
 use crate::glob::{Glob, GlobError};
 use crate::json::{Arena, Scanner, Value, may_hold_wildcard};
 use crate::message::{message, number};
-use crate::settings::{Place, Problems, Settings, each_member, report_repeated};
+use crate::settings::{Place, Problems, Settings, each_member, repeated, report_repeated};
 
 mod entry;
 mod template;
@@ -81,6 +81,12 @@ impl<'k> Key<'k> {
 
     fn matches(&self, namespace: &str, service_account: &str) -> bool {
         self.namespace.matches(namespace) && self.service_account.matches(service_account)
+    }
+
+    /// A pair that it matches, to fill templates with.
+    fn pair(&self) -> Pair<'k> {
+        let or = |glob: Glob<'k>, name| if glob.is_exact() { glob.text() } else { name };
+        Pair { namespace: or(self.namespace, "n"), service_account: or(self.service_account, "s") }
     }
 
     /// The smaller, the better: class, then more literal characters, then the smaller text.
@@ -229,15 +235,7 @@ pub(crate) fn check<'a>(
         let place = mapping.member(key);
         match Key::parse(key) {
             Ok(parsed) => {
-                // A pair that the key matches, to fill templates with.
-                let pair = Pair {
-                    namespace: if parsed.namespace.is_exact() { parsed.namespace.text() } else { "n" },
-                    service_account: if parsed.service_account.is_exact() {
-                        parsed.service_account.text()
-                    } else {
-                        "s"
-                    },
-                };
+                let pair = parsed.pair();
                 Entry::read_settings(key, value, settings, pair, &place, problems, arena);
             }
             Err(error) => problems.add(&place, error.message().to_owned()),
@@ -248,6 +246,59 @@ pub(crate) fn check<'a>(
             .add(&mapping, message("too many entries: expected at most {=}", &[&number(MAX_ENTRIES as u64)]));
     }
     report_repeated(members, &mapping, problems);
+}
+
+/// What there is to say of a config map's mapping, whoever is looked up in it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ConfigMapCheck {
+    /// How many entries it has, those that are left out included.
+    pub entries: usize,
+    /// How many problems there are: entries that are left out, fields that are ignored.
+    pub problems: usize,
+    /// The first of them, ready to be shown.
+    pub notices: Vec<String>,
+}
+
+impl ConfigMapCheck {
+    /// Problems that are told of.
+    pub const NOTICES: usize = 100;
+}
+
+/// Reads every entry of a config map's mapping, as a decision would read those that match.
+///
+/// # Errors
+///
+/// When the document as a whole is malformed.
+pub fn check_config_map<'a>(
+    document: &'a str,
+    settings: &Settings<'a>,
+    arena: &'a Arena,
+) -> Result<ConfigMapCheck, String> {
+    let mut check = ConfigMapCheck::default();
+    if document.trim().is_empty() {
+        return Ok(check);
+    }
+    let keys = each_member(document, arena, &mut |key, value| {
+        let mut notices = Notices::default();
+        match Key::parse(key) {
+            Ok(parsed) => {
+                Entry::read_config_map(key, value, settings, parsed.pair(), &mut notices, arena);
+            }
+            Err(error) => notices.left_out(key, error.message()),
+        }
+        check.problems += notices.0.len();
+        let room = ConfigMapCheck::NOTICES.saturating_sub(check.notices.len());
+        check.notices.extend(notices.0.into_iter().take(room));
+    })
+    .map_err(|error| error.message())?;
+    check.entries = keys.len();
+    if check.entries > MAX_ENTRIES {
+        return Err(ReadError::new(Fault::TooMany { what: "entries", limit: MAX_ENTRIES }).message());
+    }
+    match repeated(keys).first() {
+        Some(key) => Err(message("entry `{}` stands there twice, expected once", &[key])),
+        None => Ok(check),
+    }
 }
 
 /// Templates of the settings' mapping in which two different pairs can give the same role, each with what is

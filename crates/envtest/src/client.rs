@@ -221,6 +221,12 @@ impl Request {
         Request { method: Method::POST, ..Request::get(path) }.body(body, "application/json")
     }
 
+    /// POST of a text that is sent as it is.
+    pub fn post_text(path: &str, text: String) -> Request {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Request { method: Method::POST, body: Some(text.into_bytes()), headers, ..Request::get(path) }
+    }
+
     /// PUT.
     pub fn put(path: &str, body: &Value) -> Request {
         Request { method: Method::PUT, ..Request::get(path) }.body(body, "application/json")
@@ -229,6 +235,23 @@ impl Request {
     /// PATCH with a JSON merge patch.
     pub fn merge_patch(path: &str, patch: &Value) -> Request {
         Request { method: Method::PATCH, ..Request::get(path) }.body(patch, "application/merge-patch+json")
+    }
+
+    /// PATCH with a JSON Patch.
+    pub fn json_patch(path: &str, patch: &Value) -> Request {
+        Request { method: Method::PATCH, ..Request::get(path) }.body(patch, "application/json-patch+json")
+    }
+
+    /// PATCH with a strategic merge patch.
+    pub fn strategic_patch(path: &str, patch: &Value) -> Request {
+        let content_type = "application/strategic-merge-patch+json";
+        Request { method: Method::PATCH, ..Request::get(path) }.body(patch, content_type)
+    }
+
+    /// PATCH by server-side apply.
+    pub fn apply_patch(path: &str, object: &Value) -> Request {
+        // JSON is YAML.
+        Request { method: Method::PATCH, ..Request::get(path) }.body(object, "application/apply-patch+yaml")
     }
 
     /// DELETE, perhaps with DeleteOptions.

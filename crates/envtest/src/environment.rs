@@ -132,6 +132,37 @@ impl Environment {
         self.group.pid("etcd")
     }
 
+    /// Writes a file into the directory, which only its owner can read.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write_file(&self, name: &str, content: &str) -> Result<PathBuf> {
+        self.group.write(name, content)
+    }
+
+    /// Starts another program, which ends with the environment. What it prints goes to `<name>.log` in the
+    /// directory.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn start_program(&mut self, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
+        self.group.spawn(name, program, arguments)
+    }
+
+    /// Whether all programs run.
+    ///
+    /// # Errors
+    ///
+    /// If one has ended, with the end of its log.
+    pub fn check_programs(&mut self) -> Result<()> {
+        match self.group.ended() {
+            Some((name, status, log)) => Err(Error::Start(format!("{name} ended ({status}):\n{log}"))),
+            None => Ok(()),
+        }
+    }
+
     /// Creates a namespace, if it is not there, and its `default` ServiceAccount.
     ///
     /// # Errors

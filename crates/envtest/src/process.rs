@@ -30,7 +30,7 @@ rm -rf "$1"
 /// A temporary directory and the processes that work in it.
 pub(crate) struct Group {
     directory: PathBuf,
-    children: Vec<(&'static str, Child)>,
+    children: Vec<(String, Child)>,
     watchdog: Child,
 }
 
@@ -74,7 +74,7 @@ impl Group {
     }
 
     /// Starts a program; what it prints goes to `<name>.log`.
-    pub(crate) fn spawn(&mut self, name: &'static str, program: &Path, arguments: &[String]) -> Result<()> {
+    pub(crate) fn spawn(&mut self, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
         let path = self.log_path(name);
         let log = fs::File::create(&path).map_err(Error::file("create", &path))?;
         let errors = log.try_clone().map_err(Error::file("create", &path))?;
@@ -87,18 +87,19 @@ impl Group {
             .spawn()
             .map_err(Error::file("start", program))?;
         let line = format!("{}\n", child.id());
-        self.children.push((name, child));
+        self.children.push((name.to_owned(), child));
         self.tell(&line);
         Ok(())
     }
 
     /// The first process that has ended, with the end of its log.
-    pub(crate) fn ended(&mut self) -> Option<(&'static str, ExitStatus, String)> {
-        let ended = |(name, child): &mut (&'static str, Child)| {
-            child.try_wait().ok().flatten().map(|status| (*name, status))
+    pub(crate) fn ended(&mut self) -> Option<(String, ExitStatus, String)> {
+        let ended = |(name, child): &mut (String, Child)| {
+            child.try_wait().ok().flatten().map(|status| (name.clone(), status))
         };
         let (name, status) = self.children.iter_mut().find_map(ended)?;
-        Some((name, status, self.log(name)))
+        let log = self.log(&name);
+        Some((name, status, log))
     }
 
     /// The process id of a program that was started.

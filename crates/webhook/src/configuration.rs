@@ -1,14 +1,26 @@
 //! The settings as the webhook holds them: read once, used by every request until others take their place.
 
-use pod_identity_core::{Arena, Problems, Settings};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use pod_identity_core::{Arena, Mode, Problems, Settings};
+
+/// The settings that hold now. Whoever reads newer ones stores them here.
+pub type Published = Arc<ArcSwap<Configuration>>;
 
 self_cell::self_cell!(
     struct Document {
         owner: Source,
         #[covariant]
-        dependent: Settings,
+        dependent: Modes,
     }
 );
+
+/// The settings as they are written, and with [`Mode::Verify`] whatever they say.
+struct Modes<'a> {
+    written: Settings<'a>,
+    verifying: Settings<'a>,
+}
 
 struct Source {
     text: String,
@@ -44,7 +56,7 @@ impl Configuration {
             let (settings, found) = Settings::read(&source.text, &source.arena);
             problems = found;
             settings.check(&mut problems, &source.arena);
-            settings
+            Modes { verifying: Settings { mode: Mode::Verify, ..settings.clone() }, written: settings }
         });
         if problems.is_empty() { Ok(Self(document)) } else { Err(problems) }
     }
@@ -52,7 +64,13 @@ impl Configuration {
     /// The settings.
     #[must_use]
     pub fn settings(&self) -> &Settings<'_> {
-        self.0.borrow_dependent()
+        &self.0.borrow_dependent().written
+    }
+
+    /// The settings of `POST /validate`: the same, but that pods are only checked.
+    #[must_use]
+    pub fn verifying(&self) -> &Settings<'_> {
+        &self.0.borrow_dependent().verifying
     }
 }
 

@@ -30,7 +30,6 @@ impl PolledFiles {
     }
 
     /// What the files hold, in the order of their paths.
-    #[must_use]
     pub fn contents(&self) -> &[Content] {
         &self.last
     }

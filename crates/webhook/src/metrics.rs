@@ -78,7 +78,7 @@ label!(
 /// Labels of decisions.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 pub struct DecisionLabels {
-    /// `changed`, `unchanged`, `verified` or `refused`.
+    /// `changed`, `unchanged`, `verified`, `refused` or `failed`.
     pub outcome: &'static str,
     /// Why, from a closed set.
     pub reason: &'static str,

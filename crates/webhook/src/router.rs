@@ -1,0 +1,242 @@
+//! From a request to a response: which paths there are, and what is refused before anything is read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Body;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::time::{Instant, timeout};
+
+use crate::admission::{Admission, Task};
+use crate::debug::Debug;
+use crate::health::Health;
+use crate::metrics::{self, Metrics, RequestLabels};
+use crate::status::Failure;
+
+mod bodies;
+mod body;
+
+use bodies::Bodies;
+
+/// How long a body may take.
+pub const BODY_TIME: Duration = Duration::from_secs(10);
+/// How long an answer may take: the API server waits no longer for any webhook
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#timeouts>).
+pub const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// Bytes of bodies that are held at once, over all requests.
+pub const BODIES: usize = 16 << 20;
+
+/// How the API server calls a request (<https://www.w3.org/TR/trace-context/#traceparent-header>).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// What a response is made of.
+pub type Answer = Response<Full<Bytes>>;
+
+/// Answers the requests of one listener. Cheap to clone.
+#[derive(Clone)]
+pub struct Router(Arc<Shared>);
+
+struct Shared {
+    serves: Serves,
+    health: Arc<Health>,
+    metrics: Metrics,
+    bodies: Bodies,
+}
+
+/// What a listener serves besides `/healthz`, `/readyz` and `/metrics`.
+pub enum Serves {
+    /// `/mutate` and `/validate`.
+    Admission(Admission),
+    /// Nothing else: the port for the kubelet and for Prometheus.
+    Health,
+    /// What is held. For loopback only.
+    Debug(Debug),
+}
+
+impl Router {
+    /// Answers what `serves` says.
+    #[must_use]
+    pub fn new(serves: Serves, health: Arc<Health>, metrics: Metrics) -> Self {
+        let bodies = Bodies::new(BODIES, metrics.body_bytes.clone());
+        Self(Arc::new(Shared { serves, health, metrics, bodies }))
+    }
+
+    /// Answers a request, and counts it.
+    pub async fn route<B: Body<Data = Bytes>>(&self, request: Request<B>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let path = Path::of(parts.uri.path());
+        let answer = match self.answer(path, &parts, body).await {
+            Ok(answer) => answer,
+            Err(failure) => failed(&failure),
+        };
+        let labels =
+            RequestLabels { verb: verb(&parts.method), path: path.name(), code: answer.status().as_u16() };
+        self.0.metrics.http_requests.get_or_create(&labels).inc();
+        answer
+    }
+
+    async fn answer<B: Body<Data = Bytes>>(
+        &self,
+        path: Path,
+        parts: &Parts,
+        body: B,
+    ) -> Result<Answer, Failure> {
+        let Shared { serves, health, .. } = &*self.0;
+        match (path, serves) {
+            (Path::Mutate, Serves::Admission(admission)) => {
+                self.review(admission, Task::Mutate, path, parts, body).await
+            }
+            (Path::Validate, Serves::Admission(admission)) => {
+                self.review(admission, Task::Validate, path, parts, body).await
+            }
+            (Path::Healthz, _) => read_only(parts, || Ok(text(StatusCode::OK, "ok\n".to_owned()))),
+            (Path::Readyz, _) => read_only(parts, || {
+                let (status, missing) = health.readyz();
+                Ok(text(status, missing))
+            }),
+            (Path::Metrics, _) => read_only(parts, || match health.metrics() {
+                Ok(text) => Ok(with_type(StatusCode::OK, metrics::CONTENT_TYPE, text)),
+                Err(_) => {
+                    let message = "the metrics could not be written";
+                    Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message))
+                }
+            }),
+            (Path::Debug, Serves::Debug(debug)) => read_only(parts, || {
+                let shown = debug.show(parts.uri.path(), parts.uri.query().unwrap_or_default())?;
+                Ok(with_type(StatusCode::OK, JSON, shown))
+            }),
+            _ => Err(Failure::new(StatusCode::NOT_FOUND, "there is nothing at this path")),
+        }
+    }
+
+    async fn review<B: Body<Data = Bytes>>(
+        &self,
+        admission: &Admission,
+        task: Task,
+        path: Path,
+        parts: &Parts,
+        body: B,
+    ) -> Result<Answer, Failure> {
+        if parts.method != Method::POST {
+            return Ok(not_allowed("POST"));
+        }
+        if !is_json(parts.headers.get(CONTENT_TYPE)) {
+            let message = "expected the media type `application/json`";
+            return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+        }
+        let share = self.0.bodies.share();
+        let work = async {
+            let late =
+                Failure::new(StatusCode::REQUEST_TIMEOUT, "the body took too long: expected it within 10 s");
+            let body = timeout(BODY_TIME, body::read(body, &share)).await.map_err(|_| late)??;
+            let started = Instant::now();
+            let traceparent = parts.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+            let late = Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long");
+            let answer = timeout(ANSWER_TIME, admission.review(&body, task, traceparent)).await;
+            let seconds = started.elapsed().as_secs_f64();
+            self.0.metrics.request_seconds.get_or_create(&path.name().into()).observe(seconds);
+            Ok(with_type(StatusCode::OK, JSON, answer.map_err(|_| late)??))
+        };
+        let done = share.unless_it_gives_way(work).await.unwrap_or(Err(body::NO_ROOM));
+        if done.as_ref().is_err_and(|failure| *failure == body::NO_ROOM) {
+            self.0.metrics.refused_connections.get_or_create(&"bodies".into()).inc();
+        }
+        done
+    }
+}
+
+/// The paths that there are, for metrics as well.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Path {
+    Mutate,
+    Validate,
+    Healthz,
+    Readyz,
+    Metrics,
+    Debug,
+    Other,
+}
+
+impl Path {
+    fn of(path: &str) -> Self {
+        match path {
+            "/mutate" => Self::Mutate,
+            "/validate" => Self::Validate,
+            "/healthz" => Self::Healthz,
+            "/readyz" => Self::Readyz,
+            "/metrics" => Self::Metrics,
+            path if path.starts_with("/debug/") => Self::Debug,
+            _ => Self::Other,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Mutate => "/mutate",
+            Self::Validate => "/validate",
+            Self::Healthz => "/healthz",
+            Self::Readyz => "/readyz",
+            Self::Metrics => "/metrics",
+            Self::Debug => "/debug",
+            Self::Other => "other",
+        }
+    }
+}
+
+const JSON: &str = "application/json";
+
+fn verb(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// Whether it says `application/json`, with whatever parameters
+/// (<https://www.rfc-editor.org/rfc/rfc9110#name-media-type>).
+fn is_json(content_type: Option<&HeaderValue>) -> bool {
+    let text = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = text.split(';').next().unwrap_or_default();
+    media_type.trim_matches([' ', '\t']).eq_ignore_ascii_case(JSON)
+}
+
+fn read_only(parts: &Parts, answer: impl FnOnce() -> Result<Answer, Failure>) -> Result<Answer, Failure> {
+    if matches!(parts.method, Method::GET | Method::HEAD) { answer() } else { Ok(not_allowed("GET, HEAD")) }
+}
+
+fn text(status: StatusCode, text: String) -> Answer {
+    with_type(status, "text/plain; charset=utf-8", text)
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Answer::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+}
+
+fn failed(failure: &Failure) -> Answer {
+    let mut answer = with_type(failure.code, JSON, failure.to_json());
+    if failure.code == StatusCode::TOO_MANY_REQUESTS {
+        // The API server then asks once more within its time limit, instead of giving up at once.
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    answer
+}
+
+fn not_allowed(allowed: &'static str) -> Answer {
+    let mut answer =
+        failed(&Failure::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method"));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}

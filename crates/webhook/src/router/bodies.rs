@@ -1,0 +1,155 @@
+//! The bodies of all requests together: how much of them is held at once.
+//!
+//! When there is no room, the request that has held most for longest gives way, not the one that came last: a
+//! review arrives at once and is answered in microseconds, whoever sends slowly holds what it sent until then. So
+//! large bodies that stall cannot keep others out.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// All bodies. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Bodies(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// How many bytes may be held.
+    limit: usize,
+    gauge: Gauge,
+    held: Mutex<Held>,
+    /// Somebody gave room back.
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    bytes: usize,
+    /// What those hold who were told to give way and have not done so yet.
+    leaving: usize,
+    next: u64,
+    shares: BTreeMap<u64, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    bytes: usize,
+    since: Instant,
+    leaving: bool,
+    give_way: Arc<Notify>,
+}
+
+/// What one request holds. Given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    bodies: Bodies,
+    key: u64,
+    give_way: Arc<Notify>,
+}
+
+/// There is no room.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct NoRoom;
+
+enum Taken {
+    Yes,
+    /// Others were told to give way.
+    Soon,
+    No,
+}
+
+impl Bodies {
+    /// Room for `limit` bytes; `gauge` says how many are held.
+    pub(crate) fn new(limit: usize, gauge: Gauge) -> Self {
+        Self(Arc::new(Shared { limit, gauge, held: Mutex::default(), freed: Notify::new() }))
+    }
+
+    /// A share for one request, of nothing yet.
+    pub(crate) fn share(&self) -> Share {
+        let give_way = Arc::new(Notify::new());
+        let mut held = self.held();
+        let key = held.next;
+        held.next += 1;
+        let entry = Entry { bytes: 0, since: Instant::now(), leaving: false, give_way: give_way.clone() };
+        held.shares.insert(key, entry);
+        Share { bodies: self.clone(), key, give_way }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, key: u64, bytes: usize) -> Taken {
+        let held = &mut *self.held();
+        let Some(entry) = held.shares.get_mut(&key).filter(|entry| !entry.leaving) else { return Taken::No };
+        let over = (held.bytes + bytes).saturating_sub(self.0.limit);
+        if over == 0 {
+            held.bytes += bytes;
+            entry.bytes += bytes;
+            self.0.gauge.inc_by(bytes as i64);
+            return Taken::Yes;
+        }
+        if bytes > self.0.limit {
+            return Taken::No;
+        }
+        let now = Instant::now();
+        while held.leaving < over {
+            let heaviest = held.shares.iter_mut().max_by_key(|(_, entry)| entry.weight(now));
+            match heaviest {
+                Some((heaviest, entry)) if *heaviest != key && !entry.leaving && entry.bytes > 0 => {
+                    entry.leaving = true;
+                    held.leaving += entry.bytes;
+                    entry.give_way.notify_one();
+                }
+                _ => return Taken::No,
+            }
+        }
+        Taken::Soon
+    }
+}
+
+impl Entry {
+    /// Bytes times how long they were held.
+    fn weight(&self, now: Instant) -> u128 {
+        if self.leaving { 0 } else { self.bytes as u128 * (now - self.since).as_micros().max(1) }
+    }
+}
+
+impl Share {
+    /// Takes room for so many bytes more, as soon as those who were told to give way have done so.
+    pub(crate) async fn grow(&self, bytes: usize) -> Result<(), NoRoom> {
+        loop {
+            let freed = self.bodies.0.freed.notified();
+            match self.bodies.take(self.key, bytes) {
+                Taken::Yes => return Ok(()),
+                Taken::Soon => freed.await,
+                Taken::No => return Err(NoRoom),
+            }
+        }
+    }
+
+    /// Does the work, unless this share has to give way before it is done.
+    pub(crate) async fn unless_it_gives_way<T>(&self, work: impl Future<Output = T>) -> Result<T, NoRoom> {
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = self.give_way.notified() => Err(NoRoom),
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut held = self.bodies.held();
+        if let Some(entry) = held.shares.remove(&self.key) {
+            held.bytes -= entry.bytes;
+            held.leaving -= if entry.leaving { entry.bytes } else { 0 };
+            self.bodies.0.gauge.dec_by(entry.bytes as i64);
+        }
+        drop(held);
+        self.bodies.0.freed.notify_waiters();
+    }
+}

@@ -1,0 +1,200 @@
+//! From the command line to a webhook that serves: what is made of the flags, and every task by its name.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use pod_identity_core::MappingConfigMap;
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::admission::Admission;
+use crate::args::{Args, KubernetesFlags, ServingFlags, TlsFlags};
+use crate::certificates::{Certificates, Lifetimes, Names};
+use crate::debug::Debug;
+use crate::facts::{ConfigMapKey, Facts, LiveReads};
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use crate::router::{Router, Serves};
+use crate::server::{self, Limits};
+use crate::settings_source::{Loaded, SettingsSource};
+use crate::shutdown::{Phases, Shutdown};
+use crate::tls::{CertificateFiles, Clients, MinVersion, Protocol, Publisher};
+use crate::{instance_metadata, kubernetes};
+
+mod tasks;
+mod termination;
+use tasks::Tasks;
+use termination::Termination;
+
+/// Connections that wait to be accepted: in a burst the API server opens hundreds at once.
+const BACKLOG: u32 = 1024;
+
+/// Serves until a signal says otherwise.
+///
+/// # Errors
+///
+/// What keeps it from starting, or which task ended although none should.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let termination = Termination::new()?;
+    let instance = if SettingsSource::asks_for_instance(&args) {
+        let endpoint = instance_metadata::endpoint(|name| std::env::var(name).ok())?;
+        Some(instance_metadata::instance_identity(&endpoint).await?)
+    } else {
+        None
+    };
+    let source = SettingsSource::new(&args, instance.as_ref());
+    // The source has taken identity and container credentials, `main` the logging.
+    let Args {
+        serving: ServingFlags { port, metrics_port, drain_period, enable_debugging_handlers },
+        tls,
+        identity: _,
+        container_credentials: _,
+        kubernetes:
+            KubernetesFlags {
+                kubeconfig,
+                kube_api,
+                namespace,
+                service_account_lookup_grace_period,
+                live_read_limit,
+            },
+        logging: _,
+        compatibility: _,
+        notices,
+    } = args;
+    let (Loaded { configuration, warnings }, reload) = source.load()?;
+    for warning in notices.into_iter().chain(warnings) {
+        tracing::warn!("{warning}");
+    }
+    let settings = configuration.settings();
+    let prefix = settings.annotation_prefix.to_owned();
+    let annotations = settings.service_account_annotations;
+    let config_map = settings.mapping_config_map.as_ref().map(ConfigMapKey::from);
+    let configuration = Arc::new(ArcSwap::from_pointee(configuration));
+
+    let listener = listen(port, "--port")?;
+    let metrics_listener = listen(metrics_port, "--metrics-port")?;
+
+    let metrics = Metrics::default();
+    let readiness = Readiness::default();
+    let (shutdown, phases) = Shutdown::new();
+    let mut tasks = Tasks::default();
+
+    let client = kubernetes::client(kubeconfig.as_deref(), kube_api.as_deref()).await?;
+    let live = LiveReads { grace_period: service_account_lookup_grace_period, limit: live_read_limit };
+    let facts = Facts::new(client.clone(), &prefix, live, metrics.clone());
+    tasks.start("settings", reload.run(Arc::clone(&configuration), metrics.clone()));
+    if annotations {
+        let (facts, ready) = (facts.clone(), readiness.pending("service accounts"));
+        tasks.start("service accounts", async move { match facts.watch_service_accounts(ready).await {} });
+    }
+    if let Some(at) = config_map {
+        let (facts, ready) = (facts.clone(), readiness.pending("config map"));
+        let settings = Arc::clone(&configuration);
+        tasks.start("config map", async move { match facts.watch_config_map(at, settings, ready).await? {} });
+    }
+    let publisher = certificates(tls, namespace, client, &readiness, &metrics, &mut tasks)?;
+
+    let health = Arc::new(Health::new(readiness, phases.clone(), &metrics));
+    let router = |serves| Router::new(serves, Arc::clone(&health), metrics.clone());
+    let admission = Admission::new(Arc::clone(&configuration), facts.clone(), metrics.clone());
+    let published = Some(publisher.published());
+    let serve = |listener, tls, router, limits, phases: &Phases| {
+        server::serve(listener, tls, router, limits, phases.clone(), metrics.clone())
+    };
+    let mut servers = vec![
+        tokio::spawn(serve(
+            listener,
+            published,
+            router(Serves::Admission(admission)),
+            Limits::ADMISSION,
+            &phases,
+        )),
+        tokio::spawn(serve(metrics_listener, None, router(Serves::Health), Limits::HEALTH, &phases)),
+    ];
+    if enable_debugging_handlers {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback")?;
+        tracing::info!("what is held is shown on http://{}/debug/", listener.local_addr()?);
+        let debug = Serves::Debug(Debug::new(configuration, facts));
+        servers.push(tokio::spawn(serve(listener, None, router(debug), Limits::HEALTH, &phases)));
+    }
+    tracing::info!("listening on port {port}, and for health and metrics on port {metrics_port}");
+
+    tokio::select! {
+        error = tasks.unexpected_end() => Err(error),
+        ended = termination.follow(shutdown, drain_period, servers) => ended,
+    }
+}
+
+/// Starts what serves certificates, from files or of its own.
+fn certificates(
+    flags: TlsFlags,
+    namespace: String,
+    client: kube::Client,
+    readiness: &Readiness,
+    metrics: &Metrics,
+    tasks: &mut Tasks,
+) -> anyhow::Result<Publisher> {
+    let TlsFlags {
+        in_cluster,
+        service_name,
+        tls_secret,
+        webhook_configuration,
+        tls_cert,
+        tls_key,
+        tls_min_version,
+        tls_cipher_suites,
+        client_ca_file,
+        client_allowed_names,
+    } = flags;
+    let min_version: MinVersion =
+        tls_min_version.as_deref().unwrap_or_default().parse().context("`--tls-min-version`")?;
+    let suites = tls_cipher_suites.map(|suites| suites.0.join(",")).unwrap_or_default();
+    let (protocol, notices) = Protocol::new(min_version, &suites);
+    for notice in notices {
+        tracing::warn!("{notice}");
+    }
+    let clients = match client_ca_file {
+        Some(path) => {
+            let (clients, files) = Clients::read(path, client_allowed_names, protocol.provider())?;
+            tasks
+                .start("client certificate authorities", Arc::clone(&clients).follow(files, metrics.clone()));
+            Some(clients)
+        }
+        None => None,
+    };
+    let publisher = Publisher::new(protocol, clients);
+    if in_cluster {
+        let configuration = webhook_configuration.unwrap_or_else(|| service_name.clone());
+        let names = Names { namespace, service: service_name, secret: tls_secret, configuration };
+        let ready = readiness.pending("certificate");
+        let certificates =
+            Certificates::new(client, names, Lifetimes::default(), publisher.clone(), ready, metrics.clone());
+        tasks.start("certificates", certificates.run());
+    } else {
+        let files = CertificateFiles::read(tls_cert, tls_key, publisher.clone(), metrics.clone())?;
+        tasks.start("certificate files", files.follow());
+    }
+    Ok(publisher)
+}
+
+impl From<&MappingConfigMap<'_>> for ConfigMapKey {
+    fn from(at: &MappingConfigMap<'_>) -> Self {
+        Self { namespace: at.namespace.to_owned(), name: at.name.to_owned(), key: at.key.to_owned() }
+    }
+}
+
+/// Listens on all addresses, IPv6 and IPv4, as far as the machine has them.
+fn listen(port: u16, flag: &str) -> anyhow::Result<TcpListener> {
+    let bind = |address: SocketAddr| {
+        let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bind((Ipv6Addr::UNSPECIFIED, port).into())
+        .or_else(|_| bind((Ipv4Addr::UNSPECIFIED, port).into()))
+        .with_context(|| format!("cannot listen on port {port} (`{flag}`)"))
+}

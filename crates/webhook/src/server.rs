@@ -1,0 +1,142 @@
+//! Between the network and the [`Router`]: connections, TLS, time limits, and an orderly end.
+//!
+//! HTTP/1.1 only, as the API server speaks it to webhooks.
+//!
+//! **Too many connections.** When [`Limits::connections`] are open, a new one takes the place of another, or is
+//! refused. Nobody loses one to an address that has as many connections or more: what gives way is a connection of
+//! the address that has most of them, the one that has waited longest, be it for a request, for the rest of one, or
+//! for more than two seconds for an answer; or else an idle one of the newcomer's own address. So a flood from one
+//! address closes its own connections, not those that the API server keeps open for its next requests.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep_until};
+
+use crate::metrics::Metrics;
+use crate::router::Router;
+use crate::shutdown::{Phase, Phases};
+use crate::tls::Published;
+
+mod activity;
+mod connection;
+mod connections;
+#[cfg(test)]
+mod tests;
+mod timed;
+
+use connection::Connection;
+use connections::Connections;
+
+/// What a listener allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections that are open at once.
+    pub connections: usize,
+    /// How long a handshake may take.
+    pub handshake: Duration,
+    /// How long the head of a request may take, from its first byte.
+    pub head: Duration,
+    /// How long a connection stays open without a request. The API server uses one again within 90 s, and does not
+    /// repeat what it sent on one that was just closed
+    /// (<https://github.com/linkerd/linkerd2/issues/14096>).
+    pub idle: Duration,
+    /// How long the other side may read nothing of an answer.
+    pub write: Duration,
+}
+
+impl Limits {
+    /// For the API server.
+    pub const ADMISSION: Self = Self {
+        connections: 1024,
+        handshake: Duration::from_secs(5),
+        head: Duration::from_secs(5),
+        idle: Duration::from_secs(180),
+        write: Duration::from_secs(10),
+    };
+    /// For the kubelet and Prometheus.
+    pub const HEALTH: Self = Self { connections: 64, ..Self::ADMISSION };
+}
+
+/// Serves a listener until [`Phase::Stopping`], and what is in flight to its end. Without `tls` in the clear.
+///
+/// Nothing that happens to a connection, and nothing that `accept` says, ends it earlier.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Published>,
+    router: Router,
+    limits: Limits,
+    mut phases: Phases,
+    metrics: Metrics,
+) {
+    let mut connections = Connections::new(limits, metrics);
+    let mut acceptor = Acceptor { listener, retry: None, pause: SHORTEST_PAUSE };
+    loop {
+        tokio::select! {
+            () = phases.reached(Phase::Stopping) => break,
+            () = connections.ended() => {}
+            (stream, peer) = acceptor.accept() => {
+                // Without a certificate there is nothing to say in the handshake.
+                let tls = match tls.as_ref().map(|published| published.load_full()) {
+                    Some(None) => continue,
+                    Some(Some(tls)) => Some(tls),
+                    None => None,
+                };
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "the connection has gone already");
+                    continue;
+                }
+                connections.admit(peer.ip().to_canonical(), |activity, told| {
+                    let (router, phases) = (router.clone(), phases.clone());
+                    Connection { router, limits, phases, activity }.serve(stream, tls, told)
+                });
+            }
+        }
+    }
+    drop(acceptor);
+    connections.finish().await;
+}
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Accepts connections, and waits a little when that fails.
+struct Acceptor {
+    listener: TcpListener,
+    /// Not before then.
+    retry: Option<Instant>,
+    pause: Duration,
+}
+
+impl Acceptor {
+    /// The next connection. May be dropped and called again.
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            if let Some(retry) = self.retry {
+                sleep_until(retry).await;
+                self.retry = None;
+            }
+            match self.listener.accept().await {
+                Ok(accepted) => {
+                    self.pause = SHORTEST_PAUSE;
+                    return accepted;
+                }
+                // This one connection failed before it was accepted: on to the next.
+                Err(error) if is_of_the_connection(&error) => {}
+                // No file descriptors, no memory: what is open is served all the same.
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections, trying again in {:?}", self.pause);
+                    self.retry = Some(Instant::now() + self.pause);
+                    self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+}
+
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

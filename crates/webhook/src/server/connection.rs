@@ -1,0 +1,149 @@
+//! One connection, from its handshake to its end.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::FutureExt as _;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::Limits;
+use super::activity::{Activity, Phase};
+use super::connections::Told;
+use super::timed::Timed;
+use crate::router::Router;
+use crate::shutdown::{self, Phases};
+
+/// The longest head of a request, in bytes. The API server's has some hundred.
+const HEAD: usize = 16 << 10;
+/// What hyper holds of what was read but not taken, in bytes.
+const BUFFER: usize = 64 << 10;
+
+/// What a connection needs.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub(super) router: Router,
+    pub(super) limits: Limits,
+    pub(super) phases: Phases,
+    pub(super) activity: Activity,
+}
+
+impl Connection {
+    /// Serves it until it ends, or is told to: then it ends as soon as no request is being answered.
+    pub(super) async fn serve(self, stream: TcpStream, tls: Option<Arc<ServerConfig>>, told: Told) {
+        let Some(tls) = tls else { return self.serve_http(stream, told).await };
+        let (mut told, limit) = (told, self.limits.handshake);
+        let accepted = tokio::select! {
+            biased;
+            accepted = timeout(limit, handshake(stream, tls)) => accepted,
+            _ = &mut told => return,
+        };
+        match accepted {
+            Ok(Ok(stream)) => self.serve_http(stream, told).await,
+            Ok(Err(error)) => tracing::debug!(%error, "handshake failed"),
+            Err(_) => tracing::debug!("handshake took too long"),
+        }
+    }
+
+    /// Serves a stream of which the handshake is done.
+    pub(super) async fn serve_http(self, stream: impl AsyncRead + AsyncWrite + Unpin, told: Told) {
+        let Self { router, limits, phases, activity } = self;
+        activity.enter(Phase::Idle);
+        let service = service_fn(|request: Request<Incoming>| {
+            activity.enter(Phase::Answer);
+            async {
+                let mut answer = router.route(request).await;
+                if phases.now() >= shutdown::Phase::Draining {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                activity.enter(Phase::Idle);
+                Ok::<Response<_>, Infallible>(answer)
+            }
+        });
+        let stream = TokioIo::new(Timed::new(stream, activity.clone()));
+        let http = http1::Builder::new()
+            .header_read_timeout(None)
+            .max_header_size(HEAD)
+            .max_buf_size(BUFFER)
+            .serve_connection(stream, service);
+        let mut http = pin!(http);
+        let mut told = pin!(told.fuse());
+        let mut timer = pin!(sleep_until(Instant::now() + limits.idle));
+        let ended = poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(ended) = http.as_mut().poll(cx) {
+                    return Poll::Ready(ended);
+                }
+                let gives_way = match told.as_mut().poll(cx) {
+                    Poll::Ready(told) => told.is_ok(),
+                    Poll::Pending if is_overdue(&activity, &limits, timer.as_mut(), cx) => true,
+                    Poll::Pending => return Poll::Pending,
+                };
+                // Whoever is in the middle of something has kept us waiting, and does not wait for a farewell.
+                if gives_way && (activity.phase() != Phase::Idle || activity.is_closing()) {
+                    return Poll::Ready(Ok(()));
+                }
+                activity.close();
+                http.as_mut().graceful_shutdown();
+            }
+        })
+        .await;
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection failed");
+        }
+    }
+}
+
+/// Whether the connection has waited too long; otherwise it will be woken when it has.
+///
+/// The timer is only moved when it would fire too late, for moving it takes longer than looking at the clock: as
+/// long as requests come and go it fires once in a while, and finds nothing.
+fn is_overdue(
+    activity: &Activity,
+    limits: &Limits,
+    mut timer: Pin<&mut Sleep>,
+    cx: &mut Context<'_>,
+) -> bool {
+    let later = || Instant::now() + limits.idle;
+    if let Some(deadline) = activity.deadline(limits).filter(|deadline| *deadline < timer.deadline()) {
+        timer.as_mut().reset(deadline);
+    }
+    while timer.as_mut().poll(cx).is_ready() {
+        match activity.deadline(limits) {
+            Some(deadline) if deadline <= Instant::now() => return true,
+            deadline => timer.as_mut().reset(deadline.unwrap_or_else(later)),
+        }
+    }
+    false
+}
+
+async fn handshake(
+    stream: TcpStream,
+    tls: Arc<ServerConfig>,
+) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+    TlsAcceptor::from(tls).accept(still_waiting(stream).await?).await
+}
+
+/// Waits for the first byte; an error when the caller has gone already. After a standstill many have, and each
+/// handshake that nobody waits for would keep the others waiting.
+pub(super) async fn still_waiting(stream: TcpStream) -> io::Result<TcpStream> {
+    // tokio takes it for granted that an accepted stream is ready. Registered anew, it has to ask.
+    let stream = TcpStream::from_std(stream.into_std()?)?;
+    if stream.ready(Interest::READABLE).await?.is_read_closed() {
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    }
+    Ok(stream)
+}

@@ -1,0 +1,176 @@
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::activity::Activity;
+use super::*;
+use crate::health::Health;
+use crate::readiness::Readiness;
+use crate::router::Serves;
+use crate::shutdown::Shutdown;
+
+const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
+
+/// A connection in memory, so that time can stand still.
+struct Served {
+    stream: DuplexStream,
+    tell: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+    _shutdown: Shutdown,
+}
+
+/// Serves a stream that holds so many bytes that were not read yet.
+fn serve(buffer: usize) -> Served {
+    let (shutdown, phases) = Shutdown::new();
+    let metrics = Metrics::default();
+    let health = Arc::new(Health::new(Readiness::default(), phases.clone(), &metrics));
+    let router = Router::new(Serves::Health, health, metrics);
+    let (stream, other) = duplex(buffer);
+    let (tell, told) = oneshot::channel();
+    let connection = Connection { router, limits: Limits::ADMISSION, phases, activity: Activity::new() };
+    let task = tokio::spawn(connection.serve_http(other, told));
+    Served { stream, tell, task, _shutdown: shutdown }
+}
+
+impl Served {
+    /// Sends a whole request and reads its answer.
+    async fn is_answered(&mut self) -> bool {
+        self.stream.write_all(REQUEST).await.is_ok() && self.reads_an_answer().await
+    }
+
+    async fn reads_an_answer(&mut self) -> bool {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ok\n") {
+            if self.stream.read_buf(&mut answer).await.unwrap() == 0 {
+                return false;
+            }
+        }
+        answer.starts_with(b"HTTP/1.1 200 OK\r\n")
+    }
+
+    /// How long it stays open from now on.
+    async fn closes_after(mut self) -> Duration {
+        let start = Instant::now();
+        assert_eq!(self.stream.read(&mut [0]).await.unwrap(), 0, "nothing more is said");
+        self.task.await.unwrap();
+        start.elapsed()
+    }
+}
+
+/// The timer's resolution is a millisecond, and so is that of what a connection remembers.
+fn is_about(found: Duration, seconds: u64) -> bool {
+    (Duration::from_millis(seconds * 1000 - 2)..Duration::from_millis(seconds * 1000 + 10)).contains(&found)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_may_be_idle_for_three_minutes() {
+    let fresh = serve(1024).closes_after().await;
+    assert!(is_about(fresh, 180), "{fresh:?}");
+    let mut served = serve(1024);
+    for _ in 0..3 {
+        assert!(served.is_answered().await);
+        sleep(Duration::from_secs(179)).await;
+    }
+    assert!(served.is_answered().await);
+    let used = served.closes_after().await;
+    assert!(is_about(used, 180), "{used:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_has_five_seconds_from_its_first_byte() {
+    let mut served = serve(1024);
+    for _ in 0..2 {
+        sleep(Duration::from_secs(100)).await;
+        served.stream.write_all(&REQUEST[..1]).await.unwrap();
+        sleep(Duration::from_secs(4)).await;
+        served.stream.write_all(&REQUEST[1..]).await.unwrap();
+        assert!(served.reads_an_answer().await);
+    }
+    served.stream.write_all(&REQUEST[..9]).await.unwrap();
+    let late = served.closes_after().await;
+    assert!(is_about(late, 5), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_bytes_do_not_give_a_head_more_time() {
+    let mut served = serve(1024);
+    let start = Instant::now();
+    for byte in REQUEST {
+        if served.stream.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    served.task.await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(7), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_nothing_is_dropped_after_ten_seconds() {
+    let mut served = serve(64);
+    served.stream.write_all(REQUEST).await.unwrap();
+    let start = Instant::now();
+    served.task.await.unwrap();
+    assert!(is_about(start.elapsed(), 10), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_ends_at_once_when_it_is_told_to() {
+    for is_used in [false, true] {
+        let mut served = serve(1024);
+        if is_used {
+            assert!(served.is_answered().await);
+        }
+        let Served { stream, tell, task, _shutdown } = served;
+        drop(tell);
+        timeout(Duration::from_millis(1), task).await.unwrap().unwrap();
+        drop(stream);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_has_begun_is_answered_before_the_end() {
+    let mut served = serve(1024);
+    served.stream.write_all(&REQUEST[..9]).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let Served { mut stream, tell, task, _shutdown } = served;
+    drop(tell);
+    sleep(Duration::from_secs(1)).await;
+    stream.write_all(&REQUEST[9..]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("connection: close\r\n"),
+        "{answer}"
+    );
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_in_the_middle_of_a_head_gives_way_at_once() {
+    let mut served = serve(1024);
+    served.stream.write_all(&REQUEST[..9]).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let Served { stream, tell, task, _shutdown } = served;
+    tell.send(()).unwrap();
+    timeout(Duration::from_millis(1), task).await.unwrap().unwrap();
+    drop(stream);
+}
+
+#[tokio::test]
+async fn no_handshake_is_made_with_a_caller_who_has_gone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for has_gone in [false, true] {
+        let mut caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        caller.write_all(b"what would be a ClientHello").await.unwrap();
+        if has_gone {
+            caller.shutdown().await.unwrap();
+        }
+        let (stream, _) = listener.accept().await.unwrap();
+        let refused = connection::still_waiting(stream).await.err().map(|error| error.kind());
+        assert_eq!(refused, has_gone.then_some(io::ErrorKind::ConnectionAborted));
+    }
+}

@@ -38,7 +38,7 @@ impl Process {
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
-            .with_context(|| format!("cannot start `{}`", command.get_program().display()))?;
+            .with_context(|| format!("cannot start `{}`", name(command)))?;
         Ok(Self { child, log })
     }
 
@@ -81,6 +81,12 @@ pub(crate) fn thread_cpu_time() -> io::Result<Duration> {
     nanoseconds
         .map(Duration::from_nanos)
         .ok_or_else(|| io::Error::other(format!("expected a number in `{text}`")))
+}
+
+/// Without its folder, which differs from machine to machine.
+fn name(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    program.file_name().unwrap_or_default().display().to_string()
 }
 
 /// Fields 14 and 15; the second field, the program's name in parentheses, may hold blanks and parentheses.

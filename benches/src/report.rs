@@ -39,8 +39,8 @@ impl<'r> Report<'r> {
         fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
         for growth in growth::ALL {
             if let Some(lines) = growth.lines(self.results) {
-                let path = folder.join(format!("{}.svg", growth.id));
-                let chart = chart::Chart { title: growth.title, x: growth.x, y: growth.y, lines };
+                let path = folder.join(growth.file());
+                let chart = chart::Chart { title: growth.title, x: growth.x, y: growth.y, lines: &lines };
                 fs::write(&path, chart.svg())
                     .with_context(|| format!("cannot write `{}`", path.display()))?;
             }
@@ -64,8 +64,8 @@ impl<'r> Report<'r> {
         let _ = write!(text, "\n## How cost grows\n");
         for growth in growth::ALL {
             if let Some(lines) = growth.lines(self.results) {
-                let (title, id, sentence) = (growth.title, growth.id, growth.sentence(lines));
-                let _ = write!(text, "\n{sentence}\n\n![{title}]({FOLDER}/{id}.svg)\n");
+                let (title, file, sentence) = (growth.title, growth.file(), growth.sentence(&lines));
+                let _ = write!(text, "\n{sentence}\n\n![{title}]({FOLDER}/{file})\n");
             }
         }
         let _ = write!(text, "\n## Machine and versions\n\n| | |\n| --- | --- |\n");
@@ -98,7 +98,8 @@ const INTRODUCTION: &str = "\
 # Benchmarks
 
 Written by `make bench`, from what it measured on the machine below. Only ratios carry over to other machines: both sides
-were measured there, taking turns. Every figure is the median of its rounds.
+were measured there, taking turns. Every figure is the median of its rounds. The ratio says how many times better ours is;
+where the target is \"at most so many times\", how many times the peer's cost ours is.
 
 `make bench` runs everything; `GO_WEBHOOK=…` names the program of the Go webhook and `POLICY_SERVER=…` that of policy-server.
 A run that was ended is taken up where it was. `target/release/bench https` measures one section again (`bench --help`).
@@ -115,7 +116,7 @@ const METHOD: &str = "\
 - **HTTPS**: `wrk` beside the server on the same machine, so both share its processors. Processor time is the server's,
   user and system, from /proc. Same flags and a P-256 certificate for both.
 - **Memory**: VmRSS 30 s after the first right answer, and VmHWM then, from /proc; with 100,000 ServiceAccounts (a tenth with a
-  role) in a real kube-apiserver, and with five.
+  role) in a real kube-apiserver, and idle with a dozen.
 - **Start**: from the start of the process to the first review that is answered with the pod's role; its ServiceAccount is
   the last in the list. Wrong are reviews that are answered before, without it.
 - **Programs** are compared stripped.

@@ -88,7 +88,10 @@ impl Record {
     /// Notes a failure and goes on.
     pub(crate) fn fail(&mut self, what: &str, error: &anyhow::Error) {
         eprintln!("bench: {what}: {error:#}");
-        self.failures.push(format!("{what}: {error:#}"));
+        let failure = format!("{what}: {error:#}");
+        if !self.failures.contains(&failure) {
+            self.failures.push(failure);
+        }
     }
 
     pub(crate) fn figure(&self, id: &str, whose: &str) -> Option<f64> {
@@ -123,7 +126,9 @@ mod tests {
         record.add("https.cpu.4kb", OURS, 1.5);
         record.point("connections", OURS, 8.0, 2.0);
         record.point("connections", OURS, 8.0, 3.0);
-        record.fail("nothing", &anyhow::anyhow!("inner").context("outer"));
+        for _ in 0..2 {
+            record.fail("nothing", &anyhow::anyhow!("inner").context("outer"));
+        }
         let results = Results { complete: true, sections: [("https".to_owned(), record)].into() };
         let path = std::env::temp_dir().join(format!("bench-results-{}.json", std::process::id()));
         results.write(&path).unwrap();

@@ -119,7 +119,7 @@ pub(crate) fn free_ports() -> anyhow::Result<[u16; 2]> {
 }
 
 /// Whether an answer's patch sets the role.
-fn gives(answer: &Value, role: &str) -> bool {
+pub(crate) fn gives(answer: &Value, role: &str) -> bool {
     let patch = answer.pointer("/response/patch").and_then(Value::as_str);
     let patch = patch.and_then(|patch| STANDARD.decode(patch).ok()).unwrap_or_default();
     let patch = String::from_utf8_lossy(&patch);

@@ -2,12 +2,15 @@
 
 use crate::{
     report::rows::{thousands, three_digits},
-    results::{Lines, Results},
+    results::{OURS, Results},
 };
+
+/// A line's name and its points.
+pub(crate) type Line<'r> = (&'r str, &'r [(f64, f64)]);
 
 /// One chart.
 pub(crate) struct Growth {
-    /// The name of the chart's points, and of its file.
+    /// The name of the chart's points.
     pub(crate) id: &'static str,
     pub(crate) title: &'static str,
     pub(crate) x: &'static str,
@@ -27,11 +30,21 @@ pub(crate) const ALL: [Growth; 6] = [
 
 impl Growth {
     /// None when it was not measured.
-    pub(crate) fn lines<'r>(&self, results: &'r Results) -> Option<&'r Lines> {
-        results.sections.values().find_map(|record| record.charts.get(self.id))
+    pub(crate) fn lines<'r>(&self, results: &'r Results) -> Option<Vec<Line<'r>>> {
+        let lines = results.sections.values().find_map(|record| record.charts.get(self.id))?;
+        let mut lines: Vec<Line<'r>> =
+            lines.iter().map(|(name, points)| (name.as_str(), points.as_slice())).collect();
+        // Ours first, in the same colour everywhere.
+        lines.sort_by_key(|(name, _)| (!name.starts_with(OURS), *name));
+        Some(lines)
     }
 
-    pub(crate) fn sentence(&self, lines: &Lines) -> String {
+    /// The name of the chart's file.
+    pub(crate) fn file(&self) -> String {
+        format!("{}.svg", self.id.replace('.', "-"))
+    }
+
+    pub(crate) fn sentence(&self, lines: &[Line<'_>]) -> String {
         let unit = self.y.rsplit(' ').next().unwrap_or_default();
         let parts = lines.iter().filter_map(|(name, points)| {
             let (first, last) = (points.first()?, points.last()?);
@@ -54,18 +67,20 @@ impl Growth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{OURS, Record};
+    use crate::results::{GO, Record};
 
     #[test]
     fn a_sentence_says_how_much_more() {
         let mut record = Record::default();
         record.point("accounts.memory", OURS, 1000.0, 4.0);
         record.point("accounts.memory", OURS, 1_000_000.0, 46.0);
+        record.point("accounts.memory", GO, 1000.0, 30.0);
         let results = Results { complete: true, sections: [("scale".to_owned(), record)].into() };
         let [growth, other, ..] = &ALL;
         assert_eq!(
-            growth.sentence(growth.lines(&results).unwrap()),
-            "**Webhook: resident memory**, by ServiceAccounts. ours: 4.00 MiB with 1,000, 46.0 MiB with 1,000,000 (11.5 times)."
+            growth.sentence(&growth.lines(&results).unwrap()),
+            "**Webhook: resident memory**, by ServiceAccounts. ours: 4.00 MiB with 1,000, 46.0 MiB with 1,000,000 (11.5 times); \
+             Go webhook: 30.0 MiB with 1,000, 30.0 MiB with 1,000 (1.00 times)."
         );
         assert_eq!(other.lines(&results), None);
     }

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command, thread, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 
 use crate::{
     cluster::LAST_NAMESPACE,
@@ -54,8 +54,9 @@ fn settled(context: &Context, subject: &Subject, api_server: ApiServer<'_>) -> a
 fn size(context: &Context, record: &mut Record, subject: &Subject) -> anyhow::Result<()> {
     let stripped = context.work.join("stripped");
     record.command("strip -o stripped PROGRAM");
-    let output = Command::new("strip").arg("-o").arg(&stripped).arg(&subject.binary).output()?;
-    ensure!(output.status.success(), "strip: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let output = Command::new("strip").arg("-o").arg(&stripped).arg(&subject.binary).output();
+    let output = output.context("cannot run `strip` (Debian and Ubuntu: apt-get install binutils)")?;
+    ensure!(output.status.success(), "`strip` failed ({})", output.status);
     #[allow(clippy::cast_precision_loss, reason = "programs are smaller than 2^52 bytes")]
     record.add("size.binary", subject.name, fs::metadata(&stripped)?.len() as f64);
     fs::remove_file(stripped)?;

@@ -14,12 +14,12 @@ pub mod response;
 
 pub use host::remedy;
 
-/// What `kwctl annotate` would write from `metadata.yml`; made by `build.rs`.
+/// What `kwctl annotate` would write from `metadata.yml`; made by `build.rs`. Public, for then the compiler keeps the
+/// section; with `#[used]` it would keep a second copy among the data.
 #[cfg(target_arch = "wasm32")]
-#[used]
 #[allow(unsafe_code, reason = "a section of a name of its own clashes with nothing")]
 #[unsafe(link_section = "io.kubewarden.metadata")]
-static METADATA: [u8; include_bytes!(concat!(env!("OUT_DIR"), "/metadata.json")).len()] =
+pub static METADATA: [u8; include_bytes!(concat!(env!("OUT_DIR"), "/metadata.json")).len()] =
     *include_bytes!(concat!(env!("OUT_DIR"), "/metadata.json"));
 
 /// Asks the host for something: an operation of its `kubernetes` capability, and the request as JSON. The error

@@ -155,14 +155,14 @@ impl<'a> PodState<'a> {
     fn new(request: &'a Request<'a>, settings: &'a Settings<'a>) -> Result<Self, Refusal> {
         let unreadable = |error: ReadError| Refusal::unreadable("the pod", &error);
         let pod = Pod::read(request.object.unwrap_or("null"), request.arena).map_err(unreadable)?;
-        let containers = Names::new(pod.all_containers().map(|container| container.name).collect());
+        let containers = Names::of(pod.all_containers().map(|container| container.name));
         let annotations =
             Annotations::read(&pod.metadata.annotations, settings.annotation_prefix).map_err(unreadable)?;
         let old_ephemeral = match (request.subject, request.old_object) {
             (Subject::EphemeralContainers, Some(old)) => {
                 let old = Pod::read(old, request.arena)
                     .map_err(|error| Refusal::unreadable("the old pod", &error))?;
-                Some(Names::new(old.ephemeral_containers.iter().map(|container| container.name).collect()))
+                Some(Names::of(old.ephemeral_containers.iter().map(|container| container.name)))
             }
             (Subject::EphemeralContainers, None) => Some(Names::default()),
             _ => None,

@@ -74,8 +74,8 @@ pub fn check_role_arn(text: &str) -> Result<(), ArnError> {
         return Err(ArnError::Account);
     }
     let path_and_name = resource.strip_prefix("role/").ok_or(ArnError::Resource)?;
-    let name = path_and_name.rsplit('/').next().unwrap_or_default();
-    let path = path_and_name.strip_suffix(name).unwrap_or_default();
+    let name_at = path_and_name.bytes().rposition(|b| b == b'/').map_or(0, |slash| slash + 1);
+    let (path, name) = path_and_name.split_at_checked(name_at).unwrap_or_default();
     if name.is_empty() {
         return Err(ArnError::NameMissing);
     }

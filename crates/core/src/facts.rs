@@ -150,7 +150,7 @@ fn read_data<'a>(s: &mut Scanner<'a>, wanted: &str) -> Option<&'a str> {
         } else if document.is_some() {
             s.fail(Fault::Duplicate);
         } else {
-            document = Some(s.optional_string().unwrap_or_default());
+            document = Some(s.text());
         }
     }
     document

@@ -89,13 +89,12 @@ impl<'a> Selection<'a> {
     pub(crate) fn new(pod: &Annotations<'a>, service_account: &Annotations<'a>) -> Self {
         let mut skip = Vec::new();
         for list in [pod.skip, service_account.skip].into_iter().flatten() {
-            skip.extend(container_names(list));
+            for name in container_names(list) {
+                skip.push(name);
+            }
         }
         let include = pod.include.or(service_account.include);
-        Self {
-            skip: Names::new(skip),
-            include: include.map(|list| Names::new(container_names(list).collect())),
-        }
+        Self { skip: Names::new(skip), include: include.map(|list| Names::of(container_names(list))) }
     }
 
     /// Whether a container is served. Ephemeral ones are not subject to the list of those that are included.

@@ -8,7 +8,7 @@ use crate::error::{Fault, ReadError, Segment};
 #[cfg(not(target_arch = "wasm32"))]
 mod outline;
 mod text;
-pub(crate) use text::may_hold_wildcard;
+pub(crate) use text::holds_wildcard;
 pub use text::write_string;
 
 /// Levels of arrays and objects, counted from the root of a document, that are read.
@@ -117,10 +117,14 @@ impl<'a> Scanner<'a> {
 
     /// What was read, unless there was an error, or something follows it.
     pub(crate) fn result<T>(mut self, read: T) -> Result<T, ReadError> {
+        self.finish().map_or(Ok(read), Err)
+    }
+
+    fn finish(&mut self) -> Option<ReadError> {
         if self.error.is_none() && self.peek().is_some() {
             self.syntax("the end of the document");
         }
-        self.error.map_or(Ok(read), Err)
+        self.error.take()
     }
 
     /// Ends reading.
@@ -223,6 +227,7 @@ impl<'a> Scanner<'a> {
         found
     }
 
+    #[inline(always)]
     fn rest(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
@@ -248,39 +253,36 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The string at an earlier position.
-    pub(crate) fn string_at(&mut self, start: usize) -> &'a str {
-        let at = core::mem::replace(&mut self.at, start);
-        let text = self.string();
-        self.at = at;
-        text
-    }
-
     /// A string that may be `null`, which counts as absent.
     pub(crate) fn optional_string(&mut self) -> Option<&'a str> {
         if self.null() { None } else { Some(self.string()) }
     }
 
+    /// A string; `null` is an empty one, as it is to Kubernetes.
+    pub(crate) fn text(&mut self) -> &'a str {
+        self.optional_string().unwrap_or_default()
+    }
+
     /// Skips a string from its opening quote; says whether it holds escapes. `None` after an error.
     fn skip_string(&mut self) -> Option<bool> {
-        let bytes = self.text.as_bytes();
-        let mut at = self.at + 1;
         let mut escaped = false;
+        self.at += 1;
         loop {
-            at = text::plain_end(bytes, at);
-            if bytes.get(at) == Some(&b'"') {
-                self.at = at + 1;
+            let rest = text::after_plain(self.rest());
+            self.at = self.text.len() - rest.len();
+            if let [b'"', ..] = rest {
+                self.at += 1;
                 return Some(escaped);
             }
             escaped = true;
-            at += self.escape_length(at)?;
+            self.at += self.escape_length()?;
         }
     }
 
     /// The length of an escape sequence; an error when something else stands there.
     #[cold]
-    fn escape_length(&mut self, at: usize) -> Option<usize> {
-        self.at = at;
+    #[inline(never)]
+    fn escape_length(&mut self) -> Option<usize> {
         let expected = match self.rest() {
             [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => return Some(2),
             [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].into_iter().all(u8::is_ascii_hexdigit) => {
@@ -384,7 +386,14 @@ impl<'a> Scanner<'a> {
                     }
                     true
                 }
-                Some(b'"') => self.skip_string().is_some(),
+                Some(b'"') => {
+                    let valid = self.skip_string().is_some();
+                    if objects & 1 == 1 {
+                        // No name begins with a quote.
+                        self.skip_texts(b"\"");
+                    }
+                    valid
+                }
                 Some(b'-' | b'0'..=b'9') => self.skip_number(),
                 Some(b't') => self.literal("true"),
                 Some(b'f') => self.literal("false"),
@@ -419,6 +428,25 @@ impl<'a> Scanner<'a> {
             }
             return self.error.is_none();
         }
+    }
+
+    /// Skips members of an object from the comma before them on, as many as are written without blanks, have a plain
+    /// name that does not begin with `but`, and a string without escapes. Gives their number.
+    ///
+    /// Large settings consist of these, and a policy is handed them with each request.
+    pub(crate) fn skip_texts(&mut self, but: &[u8]) -> usize {
+        let mut rest = self.rest();
+        let mut count = 0;
+        while let [b',', b'"', name @ ..] = rest
+            && !(name.first() == but.first() && name.starts_with(but))
+            && let [b'"', b':', b'"', value @ ..] = text::after_name(name)
+            && let [b'"', after @ ..] = text::after_plain(value)
+        {
+            rest = after;
+            count += 1;
+        }
+        self.at = self.text.len() - rest.len();
+        count
     }
 
     /// Reads a document of its own inside of this one: its depth is counted from its own root.
@@ -467,7 +495,7 @@ impl<'a> Scanner<'a> {
 pub(crate) struct Members {
     known: &'static [&'static str],
     /// A bit for each name in `known`.
-    seen: u64,
+    seen: u32,
     empty: bool,
 }
 
@@ -504,28 +532,6 @@ impl Members {
         let start = s.at;
         let key = s.string();
         s.colon().then_some((key, start))
-    }
-
-    /// As [`Self::next_any`], for passing over many members: the name as it stands in the text, and the byte at
-    /// which it begins, for [`Scanner::string_at`].
-    pub(crate) fn next_raw<'a>(&mut self, s: &mut Scanner<'a>) -> Option<(&'a [u8], usize)> {
-        let mut byte = s.peek_often();
-        if byte == Some(b',') && !self.empty {
-            s.at += 1;
-            byte = s.peek_often();
-        } else if byte == Some(b'}') || !self.empty {
-            // The end, or an error.
-            return self.next_any_at(s).map(|_| (&[][..], 0));
-        }
-        if byte != Some(b'"') {
-            s.syntax("a key");
-            return None;
-        }
-        self.empty = false;
-        let start = s.at;
-        s.skip_string()?;
-        let raw = s.text.as_bytes().get(start + 1..s.at - 1)?;
-        s.colon().then_some((raw, start))
     }
 
     /// The next member that was asked for; the others are skipped.

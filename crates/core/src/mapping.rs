@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use crate::error::{Fault, ReadError};
 use crate::glob::{Glob, GlobError};
-use crate::json::{Arena, Scanner, Value, may_hold_wildcard};
+use crate::json::{Arena, Scanner, Value, holds_wildcard};
 use crate::message::{message, number};
 use crate::settings::{Place, Problems, Settings, each_member, repeated, report_repeated};
 
@@ -177,16 +177,23 @@ fn best<'a>(
     let mut count = 0_usize;
     let mut best: Option<Entry<'a>> = None;
     let Some(mut members) = s.object(&[]) else { return s.result(None) };
-    while let Some((raw, start)) = members.next_raw(&mut s) {
+    let own = message("{=}/{=}", &[pair.namespace, pair.service_account]);
+    while let Some(key) = members.next_any(&mut s) {
         count += 1;
+        // Most keys have no wildcard and are about another pair. What begins like the pair's own key is parsed, so
+        // that somebody is told when it is malformed.
+        let about_another = !holds_wildcard(key) && !key.starts_with(&own);
+        if about_another {
+            s.skip();
+            count += s.skip_texts(own.as_bytes());
+        }
         if count > MAX_ENTRIES {
             s.fail(Fault::TooMany { what: "entries", limit: MAX_ENTRIES });
+            break;
         }
-        if !may_match(raw, pair) {
-            s.skip();
+        if about_another {
             continue;
         }
-        let key = s.string_at(start);
         let value = Value::read(&mut s);
         match Key::parse(key) {
             Ok(parsed) if parsed.matches(pair.namespace, pair.service_account) => {
@@ -211,16 +218,6 @@ fn best<'a>(
         }
     }
     s.result(best)
-}
-
-/// Sorts out most keys without parsing them: those without wildcards that are not about the pair. What begins
-/// like the pair's own key is parsed, so that somebody is told when it is malformed.
-fn may_match(raw: &[u8], pair: Pair<'_>) -> bool {
-    may_hold_wildcard(raw)
-        || raw
-            .strip_prefix(pair.namespace.as_bytes())
-            .and_then(|rest| rest.strip_prefix(b"/"))
-            .is_some_and(|rest| rest.starts_with(pair.service_account.as_bytes()))
 }
 
 /// Reads every entry of the settings' mapping.

@@ -179,7 +179,7 @@ impl<'a> Token<'a> {
         };
         let os = pod.os();
         let serves = |volume: &&crate::pod::Volume<'a>| volume.serves(path, identity.audience, os);
-        let serving = Names::new(pod.volumes.iter().filter(serves).map(|volume| volume.name).collect());
+        let serving = Names::of(pod.volumes.iter().filter(serves).map(|volume| volume.name));
         Self {
             serving,
             audience: identity.audience,
@@ -209,7 +209,7 @@ impl<'a> Token<'a> {
         // A mount may name a volume that is not there yet: a volume of that name would serve it.
         let mounted =
             pod.all_containers().flat_map(|container| container.mounts.iter().map(|mount| mount.volume));
-        let taken = Names::new(pod.volumes.iter().map(|volume| volume.name).chain(mounted).collect());
+        let taken = Names::of(pod.volumes.iter().map(|volume| volume.name).chain(mounted));
         let mut name = self.volume_name;
         let mut i = 2;
         while taken.contain(name) {

@@ -81,7 +81,7 @@ impl<'a> StringMap<'a> {
         map.open = s.position().saturating_sub(1);
         while let Some((key, start)) = members.next_any_at(s) {
             // `null` is an empty string to Kubernetes.
-            let value = s.optional_string().unwrap_or_default();
+            let value = s.text();
             map.entries.push((key, value));
             map.spans.push(start..s.position());
         }
@@ -230,6 +230,6 @@ impl<'a> Pod<'a> {
 
     /// Every container, whatever its kind.
     pub(crate) fn all_containers(&self) -> impl Iterator<Item = &Container<'a>> {
-        self.init_containers.iter().chain(&self.containers).chain(&self.ephemeral_containers)
+        [&self.init_containers, &self.containers, &self.ephemeral_containers].into_iter().flatten()
     }
 }

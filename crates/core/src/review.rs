@@ -108,8 +108,8 @@ impl<'a> Request<'a> {
         let mut members = s.object(FIELDS)?;
         while let Some(field) = members.next(s) {
             match field {
-                "uid" => uid = s.optional_string().unwrap_or_default(),
-                "namespace" => namespace = s.optional_string().unwrap_or_default(),
+                "uid" => uid = s.text(),
+                "namespace" => namespace = s.text(),
                 "operation" => {
                     operation = match s.optional_string() {
                         Some("CREATE") => Operation::Create,
@@ -142,7 +142,7 @@ impl<'a> Resource<'a> {
         let mut resource = Self::default();
         if let Some(mut members) = s.object(&["group", "resource"]) {
             while let Some(field) = members.next(s) {
-                let text = s.optional_string().unwrap_or_default();
+                let text = s.text();
                 *(if field == "group" { &mut resource.group } else { &mut resource.resource }) = text;
             }
         }

@@ -61,10 +61,7 @@ impl<'a> Annotations<'a> {
                 return Err(ReadError::new(Fault::Duplicate));
             }
         }
-        if Names::new(found.container_roles.iter().map(|(container, _)| *container).collect())
-            .repeated()
-            .is_empty()
-        {
+        if Names::of(found.container_roles.iter().map(|(container, _)| *container)).repeated().is_empty() {
             Ok(found)
         } else {
             Err(ReadError::new(Fault::Duplicate))

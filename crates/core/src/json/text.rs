@@ -3,60 +3,64 @@
 const ONES: u64 = u64::MAX / 255;
 const HIGH: u64 = ONES << 7;
 
-/// Marks the bytes of a word that are zero by their highest bit. A borrow may mark a byte above one that is zero
-/// wrongly, never one below, and only the lowest mark counts.
-/// <https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord>
+/// A text from its first quote, backslash or control character on.
+#[inline(always)]
+pub(super) fn after_plain(text: &[u8]) -> &[u8] {
+    from_mark(text, |word| {
+        // With one bit turned, the quote (0x22) comes right after the control characters.
+        let ends = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+        (ends | zeros(word ^ (ONES * b'\\' as u64))) & !word
+    })
+}
+
+/// A text from its first quote, backslash, `*` or `?` on, or from any other character of ASCII that Kubernetes' names
+/// do not hold.
+#[inline(always)]
+pub(super) fn after_name(text: &[u8]) -> &[u8] {
+    from_mark(text, |word| {
+        // `-`, `.`, `/` and digits follow each other. In them and in small letters the bit 0x20 is set.
+        let below = word.wrapping_sub(ONES * b'-' as u64);
+        (below | zeros(word ^ (ONES * b'?' as u64)) | !word << 2) & !word
+    })
+}
+
+/// Whether a text holds a wildcard.
+pub(crate) fn holds_wildcard(text: &str) -> bool {
+    after_name(text.as_bytes()).iter().any(|byte| matches!(byte, b'*' | b'?'))
+}
+
+/// A text from its first byte on that is marked, eight at a time.
+///
+/// A mark is the highest bit of a byte; a zero byte is always marked. Above the lowest mark there may be wrong ones,
+/// for a subtraction borrows from the next byte
+/// (<https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord>).
+#[inline(always)]
+fn from_mark(text: &[u8], marks: impl Fn(u64) -> u64) -> &[u8] {
+    let mut rest = text;
+    let marked = loop {
+        let Some((word, after)) = rest.split_first_chunk::<8>() else {
+            break marks(padded(rest)) & HIGH;
+        };
+        let marked = marks(u64::from_le_bytes(*word)) & HIGH;
+        if marked != 0 {
+            break marked;
+        }
+        rest = after;
+    };
+    rest.get(marked.trailing_zeros() as usize / 8..).unwrap_or_default()
+}
+
+/// Less than a word, with zeros after it.
+#[cold]
+#[inline(never)]
+fn padded(rest: &[u8]) -> u64 {
+    rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// Marks the bytes of a word that are zero, and others that are not ASCII.
 #[inline(always)]
 fn zeros(word: u64) -> u64 {
-    word.wrapping_sub(ONES) & !word
-}
-
-/// The byte at or after a position that is a quote, a backslash or a control character, eight at a time; the end
-/// when there is none.
-#[inline(always)]
-pub(super) fn plain_end(bytes: &[u8], at: usize) -> usize {
-    let mut rest = bytes.get(at..).unwrap_or_default();
-    while let Some((word, after)) = rest.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*word);
-        let marks = (zeros(word ^ (ONES * b'"' as u64))
-            | zeros(word ^ (ONES * b'\\' as u64))
-            | word.wrapping_sub(ONES * 0x20) & !word)
-            & HIGH;
-        if marks != 0 {
-            return bytes.len() - rest.len() + (marks.trailing_zeros() / 8) as usize;
-        }
-        rest = after;
-    }
-    while let [byte, after @ ..] = rest
-        && !matches!(byte, b'"' | b'\\' | ..0x20)
-    {
-        rest = after;
-    }
-    bytes.len() - rest.len()
-}
-
-/// Whether a text holds a wildcard, or a backslash, behind which there may be one.
-#[inline(always)]
-pub(crate) fn may_hold_wildcard(text: &[u8]) -> bool {
-    let marked = |word: &[u8; 8]| {
-        let word = u64::from_le_bytes(*word);
-        (zeros(word ^ (ONES * b'*' as u64))
-            | zeros(word ^ (ONES * b'?' as u64))
-            | zeros(word ^ (ONES * b'\\' as u64)))
-            & HIGH
-            != 0
-    };
-    let Some(last) = text.last_chunk::<8>() else {
-        return text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'\\'));
-    };
-    let mut rest = text;
-    while let Some((word, after)) = rest.split_first_chunk::<8>() {
-        if marked(word) {
-            return true;
-        }
-        rest = after;
-    }
-    marked(last)
+    word.wrapping_sub(ONES)
 }
 
 /// Resolves the escapes of a string whose syntax was checked; `None` for half of a surrogate pair, which is no

@@ -107,7 +107,7 @@ impl<'a> Container<'a> {
         };
         while let Some(field) = members.next(s) {
             match field {
-                "name" => container.name = s.optional_string().unwrap_or_default(),
+                "name" => container.name = s.text(),
                 "env" => container.read_env(s),
                 "volumeDevices" => container.read_devices(s),
                 _ => container.read_mounts(s),
@@ -171,8 +171,8 @@ fn read_variable<'a>(s: &mut Scanner<'a>) -> (&'a str, EnvState<'a>) {
     if let Some(mut members) = s.object(&["name", "value", "valueFrom"]) {
         while let Some(field) = members.next(s) {
             match field {
-                "name" => name = s.optional_string().unwrap_or_default(),
-                "value" => value = s.optional_string().unwrap_or_default(),
+                "name" => name = s.text(),
+                "value" => value = s.text(),
                 _ => from = s.skip() != "null",
             }
         }
@@ -188,8 +188,8 @@ fn read_mount<'a>(s: &mut Scanner<'a>) -> Mount<'a> {
     if let Some(mut members) = s.object(&["name", "mountPath", "subPath", "subPathExpr"]) {
         while let Some(field) = members.next(s) {
             match field {
-                "name" => mount.volume = s.optional_string().unwrap_or_default(),
-                "mountPath" => mount.path = s.optional_string().unwrap_or_default(),
+                "name" => mount.volume = s.text(),
+                "mountPath" => mount.path = s.text(),
                 "subPath" => mount.sub_path = super::name(s),
                 _ => mount.sub_path_expr = super::name(s).is_some(),
             }

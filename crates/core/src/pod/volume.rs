@@ -36,7 +36,7 @@ impl<'a> Volume<'a> {
         let Some(mut members) = s.object(&["name", "projected"]) else { return volume };
         while let Some(field) = members.next(s) {
             match field {
-                "name" => volume.name = s.optional_string().unwrap_or_default(),
+                "name" => volume.name = s.text(),
                 _ => read_projected(s, &mut volume.sources),
             }
         }
@@ -80,7 +80,7 @@ fn read_source<'a>(s: &mut Scanner<'a>, sources: &mut Vec<Source<'a>>) {
         while let Some(field) = members.next(s) {
             match field {
                 "path" => path = s.optional_string(),
-                "audience" => audience = s.optional_string().unwrap_or_default(),
+                "audience" => audience = s.text(),
                 "items" => read_items(s, sources),
                 _ => sources.extend(s.optional_string().map(|path| Source { path, audience: None })),
             }

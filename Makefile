@@ -62,6 +62,15 @@ e2e-tests: annotated-policy.wasm ## Run the policy with kwctl (KWCTL=… names a
 	if [ -n "$$missing" ]; then echo "$$missing"; echo "e2e-tests/kwctl.bats: not run"; \
 	else set -x; bats e2e-tests/kwctl.bats; fi
 
+# Rust for the webhook, Go for the API server that it asks, wrk for load. Wasmtime takes minutes to build, once.
+.PHONY: bench
+bench: annotated-policy.wasm ## Measure against GO_WEBHOOK=… and POLICY_SERVER=… (SECTIONS=https: that alone)
+	@tools/setup rust cc go wrk
+	benches/policies/build $(or $(CARGO_TARGET_DIR),target)/bench
+	cargo build $(locked) --release --package webhook --package benches
+	cargo build $(locked) --package policy-host
+	$(or $(CARGO_TARGET_DIR),target)/release/bench $(SECTIONS)
+
 .PHONY: differential
 differential: ## Compare with the Go webhook (GO_WEBHOOK=…)
 	@[ -n "$(GO_WEBHOOK)" ] || { echo "There is no Go webhook to compare with: set GO_WEBHOOK to its binary." >&2; exit 2; }

@@ -1,0 +1,159 @@
+//! `make bench`: measures webhook and policy against their peers, and writes BENCHMARKS.md.
+//!
+//! Peers come by environment variable: `GO_WEBHOOK` (the Go webhook's program) and `POLICY_SERVER` (policy-server's).
+//! What is ours can be named as well: `WEBHOOK`, `POLICY_HOST`. Linux alone: times and memory come from /proc.
+
+mod cluster;
+mod context;
+mod inputs;
+mod machine;
+mod process;
+mod report;
+mod results;
+mod sections;
+mod simulated;
+mod webhook;
+mod wrk;
+
+use std::{process::ExitCode, time::Instant};
+
+use clap::Parser;
+
+use crate::{
+    context::{Context, Effort},
+    results::{Record, Results},
+    sections::Section,
+};
+
+/// Measures webhook and policy against their peers
+///
+/// Peers: GO_WEBHOOK=… (the Go webhook's program), POLICY_SERVER=… (policy-server's program).
+#[derive(Parser)]
+#[command(name = "bench")]
+struct Arguments {
+    /// What to measure [default: all, or what a run that was ended left over]
+    #[arg(value_enum)]
+    sections: Vec<Section>,
+    /// Write the report again from what was measured, and measure nothing
+    #[arg(long, conflicts_with = "sections")]
+    report: bool,
+    /// See whether everything works: little is measured, and BENCHMARKS.md stays as it is
+    #[arg(long)]
+    quick: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether everything could be measured.
+fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    let effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
+    let mut context = Context::new(effort)?;
+    let path = context.work.join(if arguments.quick { "results-quick.json" } else { "results.json" });
+    let mut results = Results::read(&path)?;
+    if !arguments.report {
+        let commit = machine::commit(&context.root);
+        let all = arguments.sections.is_empty();
+        let sections = match all {
+            true => left_over(&mut results, &commit),
+            false => arguments.sections.clone(),
+        };
+        for section in sections {
+            let record = measure(&mut context, section, &commit);
+            results.sections.insert(section.name().to_owned(), record);
+            results.write(&path)?;
+        }
+        context.end_clusters();
+        if all {
+            results.complete = true;
+            results.write(&path)?;
+        }
+    }
+    let report = report::Report::new(&context, &results);
+    println!("{}", report.table());
+    for (section, record) in &results.sections {
+        for failure in &record.failures {
+            println!("{section}: {failure}");
+        }
+    }
+    if !arguments.quick {
+        report.write(&context.root)?;
+        println!("BENCHMARKS.md and docs/benchmarks: written");
+    }
+    Ok(results.sections.values().all(|record| record.failures.is_empty()))
+}
+
+/// All sections; but when the last run was ended, those that it had not measured at this commit.
+fn left_over(results: &mut Results, commit: &str) -> Vec<Section> {
+    if results.complete {
+        *results = Results::default();
+    }
+    let is_measured = |section: &Section| {
+        let record = results.sections.get(section.name());
+        record.is_some_and(|record| record.commit == commit && record.failures.is_empty())
+    };
+    let (measured, left): (Vec<_>, Vec<_>) = Section::ALL.into_iter().partition(is_measured);
+    for section in measured {
+        eprintln!("bench: {} was measured by the run before, which was ended", section.name());
+    }
+    left
+}
+
+fn measure(context: &mut Context, section: Section, commit: &str) -> Record {
+    let start = Instant::now();
+    let mut record = Record { commit: commit.to_owned(), ..Record::default() };
+    eprintln!("bench: {}", section.name());
+    if let Err(error) = section.run(context, &mut record) {
+        record.fail(section.name(), &error);
+    }
+    record.seconds = start.elapsed().as_secs();
+    record.finished = machine::now();
+    eprintln!("bench: {}: {} s", section.name(), record.seconds);
+    record
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_run_that_was_ended_is_taken_up() {
+        let record = |commit: &str, failures: Vec<String>| Record {
+            commit: commit.to_owned(),
+            failures,
+            ..Record::default()
+        };
+        let results = |complete| Results {
+            complete,
+            sections: [
+                ("handler".to_owned(), record("new", vec![])),
+                ("guest".to_owned(), record("old", vec![])),
+                ("https".to_owned(), record("new", vec!["no".to_owned()])),
+            ]
+            .into(),
+        };
+        let names = |sections: Vec<Section>| sections.into_iter().map(Section::name).collect::<Vec<_>>();
+        assert_eq!(
+            names(left_over(&mut results(false), "new")),
+            ["guest", "policy-server", "https", "scale", "startup", "memory"]
+        );
+        let mut afresh = results(true);
+        assert_eq!(left_over(&mut afresh, "new"), Section::ALL);
+        assert_eq!(afresh, Results::default());
+    }
+}

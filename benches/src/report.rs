@@ -1,0 +1,128 @@
+//! BENCHMARKS.md and its charts, from what was measured.
+
+mod chart;
+mod growth;
+mod rows;
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use anyhow::Context as _;
+
+use crate::{context::Context, machine, results::Results, sections::Section};
+
+use rows::Peers;
+
+const FOLDER: &str = "docs/benchmarks";
+
+pub(crate) struct Report<'r> {
+    results: &'r Results,
+    peers: Peers,
+    machine: Vec<(&'static str, String)>,
+    versions: Vec<(&'static str, String)>,
+}
+
+impl<'r> Report<'r> {
+    pub(crate) fn new(context: &Context, results: &'r Results) -> Self {
+        let peers =
+            Peers { go_webhook: context.webhooks.len() > 1, policy_server: context.policy_server.is_some() };
+        Self { results, peers, machine: machine::machine(), versions: machine::versions(context) }
+    }
+
+    /// One line for each figure that there is a target for, and for some others.
+    pub(crate) fn table(&self) -> String {
+        rows::table(self.results, self.peers)
+    }
+
+    /// Writes the report and the charts.
+    pub(crate) fn write(&self, root: &Path) -> anyhow::Result<()> {
+        let folder = root.join(FOLDER);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        for growth in growth::ALL {
+            if let Some(lines) = growth.lines(self.results) {
+                let path = folder.join(growth.file());
+                let chart = chart::Chart { title: growth.title, x: growth.x, y: growth.y, lines: &lines };
+                fs::write(&path, chart.svg())
+                    .with_context(|| format!("cannot write `{}`", path.display()))?;
+            }
+        }
+        let path = root.join("BENCHMARKS.md");
+        fs::write(&path, self.text()).with_context(|| format!("cannot write `{}`", path.display()))
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{INTRODUCTION}\n{}\n", self.table());
+        let failures = self.results.sections.iter().flat_map(|(section, record)| {
+            record
+                .failures
+                .iter()
+                .map(move |failure| format!("- {section}: {}\n", failure.replace('\n', " ")))
+        });
+        let failures: String = failures.collect();
+        if !failures.is_empty() {
+            let _ = write!(text, "\n## What could not be measured\n\n{failures}");
+        }
+        let _ = write!(text, "\n## How cost grows\n");
+        for growth in growth::ALL {
+            if let Some(lines) = growth.lines(self.results) {
+                let (title, file, sentence) = (growth.title, growth.file(), growth.sentence(&lines));
+                let _ = write!(text, "\n{sentence}\n\n![{title}]({FOLDER}/{file})\n");
+            }
+        }
+        let _ = write!(text, "\n## Machine and versions\n\n| | |\n| --- | --- |\n");
+        for (name, value) in self.machine.iter().chain(&self.versions) {
+            let _ = writeln!(text, "| {name} | {} |", value.replace('|', "\\|"));
+        }
+        let _ = write!(text, "\n{METHOD}\n| section | ended | commit | took |\n| --- | --- | --- | --- |\n");
+        for section in Section::ALL {
+            if let Some(record) = self.results.sections.get(section.name()) {
+                let (name, finished, commit, seconds) =
+                    (section.name(), &record.finished, &record.commit, record.seconds);
+                let _ = writeln!(text, "| {name} | {finished} | {commit} | {seconds} s |");
+            }
+        }
+        let _ = write!(text, "\nWhat was run:\n\n```\n");
+        for section in Section::ALL {
+            for command in
+                self.results.sections.get(section.name()).iter().flat_map(|record| &record.commands)
+            {
+                let _ = writeln!(text, "{}: {command}", section.name());
+            }
+        }
+        text + "```\n"
+    }
+}
+
+const INTRODUCTION: &str = "\
+<!-- Written by `make bench`. Changes by hand are lost. -->
+
+# Benchmarks
+
+Written by `make bench`, from what it measured on the machine below. Only ratios carry over to other machines: both sides
+were measured there, taking turns. Every figure is the median of its rounds. The ratio says how many times better ours is;
+where the target is \"at most so many times\", how many times the peer's cost ours is.
+
+`make bench` runs everything; `GO_WEBHOOK=…` names the program of the Go webhook and `POLICY_SERVER=…` that of policy-server.
+A run that was ended is taken up where it was. `target/release/bench https` measures one section again (`bench --help`).
+";
+
+const METHOD: &str = "\
+## How it was measured
+
+- **Pods** of 4 KB and 20 KB are `testdata/reviews`, recorded from a real kube-apiserver; the one of 200 KB is the second with
+  its containers repeated. Their ServiceAccounts are annotated with a role, in a real kube-apiserver.
+- **Handler**: the function from a review's bytes to the answer's, on one thread, by its processor time. The Go webhook comes as a
+  program alone, so both are compared by what POST /mutate costs the server more than GET /healthz, on the same connections;
+  this holds reading and decrypting the review as well.
+- **HTTPS**: `wrk` beside the server on the same machine, so both share its processors. Processor time is the server's,
+  user and system, from /proc. Same flags and a P-256 certificate for both.
+- **Memory**: VmRSS 30 s after the first right answer, and VmHWM then, from /proc; with 100,000 ServiceAccounts (a tenth with a
+  role) in a real kube-apiserver, and idle with a dozen.
+- **Start**: from the start of the process to the first review that is answered with the pod's role; its ServiceAccount is
+  the last in the list. Wrong are reviews that are answered before, without it.
+- **Programs** are compared stripped.
+- **Guest**: `policy-host bench`, which runs policies in Wasmtime as policy-server does: a new instance for each call, epoch
+  interruption on. The share of a guest is its time less that of a policy which accepts everything unread. Fuel counts the
+  instructions, so it is the same in every run. All three policies are built and optimised alike, and get the same settings.
+- **policy-server**: the processor time of the whole process for a request, with one worker.
+- **Growth** with ServiceAccounts was measured against a simulated API server, 10 s after the first right answer.
+";

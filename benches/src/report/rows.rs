@@ -1,0 +1,303 @@
+//! The table: what is compared, and what is to be reached.
+
+use std::fmt::Write as _;
+
+use crate::results::{EMPTY, GO, OURS, Results, SDK};
+
+/// Which peers are given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peers {
+    pub(crate) go_webhook: bool,
+    pub(crate) policy_server: bool,
+}
+
+/// A line for each size of pods.
+struct Row {
+    what: &'static str,
+    /// The figure's name, but for the size.
+    id: &'static str,
+    unit: Unit,
+    peer: Option<&'static str>,
+    cases: &'static [(Size, Target)],
+}
+
+/// What a reader is told. It ends the figure's name, too.
+type Size = Option<&'static str>;
+
+const NONE: Size = None;
+const SMALL: Size = Some("4 KB");
+const MEDIUM: Size = Some("20 KB");
+const LARGE: Size = Some("200 KB");
+
+#[derive(Clone, Copy)]
+enum Target {
+    /// The peer's is at least so many times ours; for what is better when larger, ours the peer's.
+    Better(f64),
+    /// Ours is at most so many times the peer's.
+    Within(f64),
+    /// Ours is at most that.
+    AtMost(f64),
+    Recorded,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Unit {
+    Microseconds,
+    Milliseconds,
+    Seconds,
+    /// Better when larger.
+    PerSecond,
+    Bytes,
+    BytesEach,
+    Count,
+}
+
+use Target::{AtMost, Better, Recorded, Within};
+use Unit::{Bytes, BytesEach, Count, Microseconds, Milliseconds, PerSecond, Seconds};
+
+#[rustfmt::skip]
+const ROWS: &[Row] = &[
+    row("handler, CPU: POST /mutate less GET /healthz, over HTTPS", "handler.alike", Microseconds, Some(GO), &[(SMALL, Better(30.0)), (MEDIUM, Better(40.0)), (LARGE, Recorded)]),
+    row("handler in process, bytes in to bytes out, CPU", "handler.process", Microseconds, None, &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
+    row("HTTPS keep-alive, 8 connections: server CPU per request", "https.cpu", Microseconds, Some(GO), &[(SMALL, Better(11.0)), (MEDIUM, Better(25.0)), (LARGE, Recorded)]),
+    row("HTTPS keep-alive: requests per second", "https.rate", PerSecond, Some(GO), &[(SMALL, Better(7.0)), (MEDIUM, Better(14.0)), (LARGE, Recorded)]),
+    row("HTTPS keep-alive: p50", "https.p50", Microseconds, Some(GO), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
+    row("HTTPS keep-alive: p99", "https.p99", Microseconds, Some(GO), &[(SMALL, Better(25.0)), (MEDIUM, Better(25.0)), (LARGE, Recorded)]),
+    row("a new TLS connection for every request: server CPU", "https.new.cpu", Microseconds, Some(GO), &[(SMALL, Better(3.0)), (MEDIUM, Better(5.0)), (LARGE, Recorded)]),
+    row("100,000 ServiceAccounts: resident memory, settled", "memory.settled", Bytes, Some(GO), &[(NONE, Better(15.0))]),
+    row("100,000 ServiceAccounts: resident memory, peak", "memory.peak", Bytes, Some(GO), &[(NONE, Better(12.0))]),
+    row("100,000 ServiceAccounts: start to the first right answer", "startup.seconds", Seconds, Some(GO), &[(NONE, Better(2.5))]),
+    row("100,000 ServiceAccounts: wrong answers before", "startup.wrong", Count, Some(GO), &[(NONE, AtMost(0.0))]),
+    row("each further ServiceAccount without a role", "accounts.bare", BytesEach, Some(GO), &[(NONE, AtMost(24.0))]),
+    row("program, stripped", "size.binary", Bytes, Some(GO), &[(NONE, Better(5.0))]),
+    row("resident memory, idle", "memory.idle", Bytes, Some(GO), &[(NONE, Better(3.0))]),
+    row("policy: module with metadata", "guest.module", Bytes, Some(SDK), &[(NONE, AtMost(102_400.0))]),
+    row("policy: guest's share of a call", "guest.share", Microseconds, Some(SDK), &[(SMALL, Better(10.0)), (MEDIUM, Better(15.0)), (LARGE, Recorded)]),
+    row("policy in policy-server: CPU per request", "policy-server.cpu", Microseconds, Some(SDK), &[(SMALL, Better(1.5)), (MEDIUM, Better(1.5))]),
+    row("policy in policy-server: CPU per request", "policy-server.cpu", Microseconds, Some(EMPTY), &[(SMALL, Within(1.6)), (MEDIUM, Within(1.6))]),
+    row("policy in policy-server: a pod that is left alone", "policy-server.left-alone", Microseconds, Some(EMPTY), &[(SMALL, Within(1.1))]),
+    row("policy in policy-server: a pod that cannot match", "policy-server.no-match", Microseconds, Some(EMPTY), &[(SMALL, Within(1.1))]),
+    row("policy: host calls for a pod that is left alone or cannot match", "guest.calls", Count, None, &[(SMALL, AtMost(0.0))]),
+    row("policy, guest alone: a pod that is left alone", "guest.left-alone", Microseconds, Some(EMPTY), &[(SMALL, Recorded)]),
+    row("policy, guest alone: a pod that cannot match", "guest.no-match", Microseconds, Some(EMPTY), &[(SMALL, Recorded)]),
+    row("policy, 10,000 mapping entries in the settings: guest's share", "guest.entries.share", Milliseconds, Some(SDK), &[(SMALL, AtMost(2.0))]),
+    row("policy, 10,000 mapping entries: memory beyond the payload, in pages of 64 KiB", "guest.entries.memory", Bytes, None, &[(SMALL, AtMost(65_536.0))]),
+    row("policy: compilation", "guest.compile", Milliseconds, Some(SDK), &[(NONE, Better(20.0))]),
+    row("policy: fuel", "guest.fuel", Count, Some(SDK), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
+];
+
+const fn row(
+    what: &'static str,
+    id: &'static str,
+    unit: Unit,
+    peer: Option<&'static str>,
+    cases: &'static [(Size, Target)],
+) -> Row {
+    Row { what, id, unit, peer, cases }
+}
+
+/// Markdown.
+pub(crate) fn table(results: &Results, peers: Peers) -> String {
+    let mut text = "| what | pod | ours | peer | ratio | target | met |\n\
+                    | --- | --- | ---: | --- | ---: | --- | --- |\n"
+        .to_owned();
+    for row in ROWS {
+        for (size, target) in row.cases {
+            let figure = |whose: &str| results.figure(&row.figure(*size), whose);
+            let (ours, theirs) = (figure(OURS), row.peer.and_then(figure));
+            let shown =
+                |figure: Option<f64>| figure.map_or_else(|| "–".to_owned(), |figure| row.unit.show(figure));
+            let ratio = row.ratio(ours, theirs, *target);
+            let cells = [
+                row.what.to_owned(),
+                size.unwrap_or_default().to_owned(),
+                shown(ours),
+                row.peer.map_or_else(String::new, |peer| format!("{} ({peer})", shown(theirs))),
+                ratio.map_or_else(String::new, three_digits),
+                target.show(row.unit),
+                row.met(ours, ratio, *target, peers).to_owned(),
+            ];
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
+        }
+    }
+    text
+}
+
+impl Row {
+    /// `https.cpu.4kb`, but `guest.calls` when there is one size only.
+    fn figure(&self, size: Size) -> String {
+        match size {
+            Some(size) if self.cases.len() > 1 => {
+                format!("{}.{}", self.id, size.to_lowercase().replace(' ', ""))
+            }
+            _ => self.id.to_owned(),
+        }
+    }
+
+    fn ratio(&self, ours: Option<f64>, theirs: Option<f64>, target: Target) -> Option<f64> {
+        let (ours, theirs) = (ours?, theirs?);
+        let ratio = match target {
+            Within(_) => ours / theirs,
+            _ if self.unit == PerSecond => ours / theirs,
+            _ => theirs / ours,
+        };
+        // Both may be nothing.
+        ratio.is_finite().then_some(ratio)
+    }
+
+    fn met(&self, ours: Option<f64>, ratio: Option<f64>, target: Target, peers: Peers) -> &'static str {
+        let verdict = match target {
+            Recorded => ours.map(|_| ""),
+            Better(least) => ratio.map(|ratio| yes(ratio >= least)),
+            Within(most) => ratio.map(|ratio| yes(ratio <= most)),
+            AtMost(most) => ours.map(|ours| yes(ours <= most)),
+        };
+        verdict.unwrap_or_else(|| self.missing(peers))
+    }
+
+    fn missing(&self, peers: Peers) -> &'static str {
+        match self.peer {
+            _ if self.id.starts_with("policy-server.") && !peers.policy_server => {
+                "no peer given: `POLICY_SERVER=…`"
+            }
+            Some(GO) if !peers.go_webhook => "no peer given: `GO_WEBHOOK=…`",
+            _ => "not measured",
+        }
+    }
+}
+
+fn yes(met: bool) -> &'static str {
+    if met { "yes" } else { "no" }
+}
+
+impl Target {
+    fn show(self, unit: Unit) -> String {
+        match self {
+            Better(least) => format!("≥ {least}"),
+            Within(most) => format!("≤ {most} times"),
+            AtMost(most) => format!("≤ {}", unit.show(most)),
+            Recorded => String::new(),
+        }
+    }
+}
+
+impl Unit {
+    fn show(self, figure: f64) -> String {
+        match self {
+            Microseconds if figure.abs() >= 10_000.0 => Milliseconds.show(figure / 1000.0),
+            Microseconds => format!("{} µs", three_digits(figure)),
+            Milliseconds => format!("{} ms", three_digits(figure)),
+            Seconds => format!("{figure:.2} s"),
+            PerSecond => format!("{}/s", thousands(figure)),
+            Bytes if figure.abs() >= f64::from(1 << 20) => {
+                format!("{} MiB", three_digits(figure / f64::from(1 << 20)))
+            }
+            Bytes => format!("{} KiB", three_digits(figure / 1024.0)),
+            BytesEach => format!("{} bytes", three_digits(figure)),
+            Count => thousands(figure),
+        }
+    }
+}
+
+/// As many digits as say something.
+pub(crate) fn three_digits(figure: f64) -> String {
+    match figure.abs() {
+        0.0 => "0".to_owned(),
+        1000.0.. => thousands(figure),
+        99.95.. => format!("{figure:.0}"),
+        9.995.. => format!("{figure:.1}"),
+        _ => format!("{figure:.2}"),
+    }
+}
+
+/// A whole number with commas.
+pub(crate) fn thousands(figure: f64) -> String {
+    let digits = format!("{:.0}", figure.abs());
+    let mut text = if figure < -0.5 { "-".to_owned() } else { String::new() };
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::Record;
+
+    const NO_PEERS: Peers = Peers { go_webhook: false, policy_server: false };
+
+    fn line(record: Record, peers: Peers, start: &str) -> String {
+        let results = Results { complete: true, sections: [("any".to_owned(), record)].into() };
+        let table = table(&results, peers);
+        table.lines().find(|line| line.starts_with(&format!("| {start}"))).unwrap().to_owned()
+    }
+
+    #[track_caller]
+    fn check(figures: &[(&str, &str, f64)], start: &str, expected: &str) {
+        let mut record = Record::default();
+        for (id, whose, sample) in figures {
+            record.add(id, whose, *sample);
+        }
+        let peers = Peers { go_webhook: true, policy_server: false };
+        assert_eq!(line(record, peers, start), expected);
+    }
+
+    #[test]
+    fn ratios_are_compared_with_targets() {
+        check(
+            &[("https.cpu.4kb", OURS, 20.0), ("https.cpu.4kb", GO, 210.0)],
+            "HTTPS keep-alive, 8",
+            "| HTTPS keep-alive, 8 connections: server CPU per request | 4 KB | 20.0 µs | 210 µs (Go webhook) | 10.5 | ≥ 11 | no |",
+        );
+        check(
+            &[("https.rate.4kb", OURS, 56_000.0), ("https.rate.4kb", GO, 8000.0)],
+            "HTTPS keep-alive: requests",
+            "| HTTPS keep-alive: requests per second | 4 KB | 56,000/s | 8,000/s (Go webhook) | 7.00 | ≥ 7 | yes |",
+        );
+        check(
+            &[("startup.wrong", OURS, 0.0), ("startup.wrong", GO, 812.0)],
+            "100,000 ServiceAccounts: wrong",
+            "| 100,000 ServiceAccounts: wrong answers before |  | 0 | 812 (Go webhook) |  | ≤ 0 | yes |",
+        );
+        check(
+            &[("policy-server.no-match", OURS, 390.0), ("policy-server.no-match", EMPTY, 360.0)],
+            "policy in policy-server: a pod that cannot",
+            "| policy in policy-server: a pod that cannot match | 4 KB | 390 µs | 360 µs (empty policy) | 1.08 | ≤ 1.1 times | yes |",
+        );
+        check(
+            &[("guest.module", OURS, 153_423.0)],
+            "policy: module",
+            "| policy: module with metadata |  | 150 KiB | – (SDK-built peer) |  | ≤ 100 KiB | no |",
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let mut record = Record::default();
+        record.add("https.cpu.4kb", OURS, 20.0);
+        let last = |line: String| line.rsplit('|').nth(1).unwrap().trim().to_owned();
+        let missing = |start| last(line(Record::default(), NO_PEERS, start));
+        assert_eq!(last(line(record, NO_PEERS, "HTTPS keep-alive, 8")), "no peer given: `GO_WEBHOOK=…`");
+        assert_eq!(missing("policy in policy-server: CPU"), "no peer given: `POLICY_SERVER=…`");
+        assert_eq!(missing("policy: compilation"), "not measured");
+        assert_eq!(missing("handler in process"), "not measured");
+    }
+
+    #[test]
+    fn figures_have_three_digits() {
+        let shown = [0.0, 5.25, 29.04, 142.4, 1180.0, -3.5].map(three_digits);
+        assert_eq!(shown, ["0", "5.25", "29.0", "142", "1,180", "-3.50"]);
+        assert_eq!(
+            [0.0, 999.6, 55_800.0, 1e6, -1234.0].map(thousands),
+            ["0", "1,000", "55,800", "1,000,000", "-1,234"]
+        );
+        assert_eq!(
+            [Bytes.show(2_516_582.0), Bytes.show(65_536.0), Microseconds.show(11_700.0)],
+            ["2.40 MiB", "64.0 KiB", "11.7 ms"]
+        );
+    }
+}

@@ -1,0 +1,144 @@
+//! What was measured: a file of figures that the report is made from, so that sections can be measured one at a time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::ErrorKind,
+    path::Path,
+};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+/// Samples of one figure, by whose they are: [`OURS`], [`GO`], …
+pub(crate) type Samples = BTreeMap<String, Vec<f64>>;
+/// Points of one chart, by line.
+pub(crate) type Lines = BTreeMap<String, Vec<(f64, f64)>>;
+
+pub(crate) const OURS: &str = "ours";
+pub(crate) const GO: &str = "Go webhook";
+pub(crate) const SDK: &str = "SDK-built peer";
+pub(crate) const EMPTY: &str = "empty policy";
+
+/// Everything that was measured, by section.
+#[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Results {
+    /// Whether the run that wrote this went through all sections. If not, the next one takes up where it ended.
+    pub(crate) complete: bool,
+    pub(crate) sections: BTreeMap<String, Record>,
+}
+
+/// What one section measured.
+#[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Record {
+    /// The commit that was measured, with `+` when files differed from it.
+    pub(crate) commit: String,
+    /// When it ended, RFC 3339.
+    pub(crate) finished: String,
+    /// How long it took.
+    pub(crate) seconds: u64,
+    pub(crate) figures: BTreeMap<String, Samples>,
+    pub(crate) charts: BTreeMap<String, Lines>,
+    /// What was run, with placeholders for what differs between runs.
+    pub(crate) commands: BTreeSet<String>,
+    /// What could not be measured, and why.
+    pub(crate) failures: Vec<String>,
+}
+
+impl Results {
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        match fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .with_context(|| format!("cannot read `{}`: remove it to start afresh", path.display())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+        }
+    }
+
+    /// At once, so that a run that is ended leaves a file that can be read.
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let next = path.with_extension("next");
+        fs::write(&next, serde_json::to_vec_pretty(self)?)
+            .and_then(|()| fs::rename(&next, path))
+            .with_context(|| format!("cannot write `{}`", path.display()))
+    }
+
+    /// The median of a figure, whichever section measured it.
+    pub(crate) fn figure(&self, id: &str, whose: &str) -> Option<f64> {
+        self.sections.values().find_map(|record| record.figure(id, whose))
+    }
+}
+
+impl Record {
+    pub(crate) fn add(&mut self, id: &str, whose: &str, sample: f64) {
+        self.figures.entry(id.to_owned()).or_default().entry(whose.to_owned()).or_default().push(sample);
+    }
+
+    /// A point of a chart. One that is there with the same x gives way.
+    pub(crate) fn point(&mut self, chart: &str, line: &str, x: f64, y: f64) {
+        let points = self.charts.entry(chart.to_owned()).or_default().entry(line.to_owned()).or_default();
+        points.retain(|point| point.0 != x);
+        points.push((x, y));
+    }
+
+    pub(crate) fn command(&mut self, command: impl Into<String>) {
+        self.commands.insert(command.into());
+    }
+
+    /// Notes a failure and goes on.
+    pub(crate) fn fail(&mut self, what: &str, error: &anyhow::Error) {
+        eprintln!("bench: {what}: {error:#}");
+        let failure = format!("{what}: {error:#}");
+        if !self.failures.contains(&failure) {
+            self.failures.push(failure);
+        }
+    }
+
+    pub(crate) fn figure(&self, id: &str, whose: &str) -> Option<f64> {
+        median(self.figures.get(id)?.get(whose)?)
+    }
+}
+
+/// The middle one; of two middle ones their mean.
+pub(crate) fn median(samples: &[f64]) -> Option<f64> {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let upper = sorted.get(sorted.len() / 2)?;
+    let lower = sorted.get((sorted.len() - 1) / 2)?;
+    Some(f64::midpoint(*lower, *upper))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(
+            [&[][..], &[3.0], &[4.0, 1.0], &[9.0, 1.0, 2.0]].map(median),
+            [None, Some(3.0), Some(2.5), Some(2.0)]
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut record = Record::default();
+        record.add("https.cpu.4kb", OURS, 1.5);
+        record.point("connections", OURS, 8.0, 2.0);
+        record.point("connections", OURS, 8.0, 3.0);
+        for _ in 0..2 {
+            record.fail("nothing", &anyhow::anyhow!("inner").context("outer"));
+        }
+        let results = Results { complete: true, sections: [("https".to_owned(), record)].into() };
+        let path = std::env::temp_dir().join(format!("bench-results-{}.json", std::process::id()));
+        results.write(&path).unwrap();
+        let read = Results::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(read, results);
+        assert_eq!((read.figure("https.cpu.4kb", OURS), read.figure("https.cpu.4kb", GO)), (Some(1.5), None));
+        let record = read.sections.get("https").unwrap();
+        assert_eq!(record.failures, ["nothing: outer: inner"]);
+        assert_eq!(record.charts["connections"][OURS], [(8.0, 3.0)]);
+        assert_eq!(Results::read(&path).unwrap(), Results::default());
+    }
+}

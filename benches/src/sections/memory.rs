@@ -1,0 +1,64 @@
+//! Resident memory, and the size of the programs.
+
+use std::{fs, process::Command, thread, time::Duration};
+
+use anyhow::{Context as _, ensure};
+
+use crate::{
+    cluster::LAST_NAMESPACE,
+    context::{Context, Subject},
+    process::Memory,
+    results::Record,
+    webhook::{ApiServer, Webhook},
+};
+
+pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<()> {
+    for subject in context.webhooks.clone() {
+        if let Err(error) = size(context, record, &subject) {
+            record.fail(subject.name, &error);
+        }
+    }
+    let large = context.large_cluster()?;
+    for subject in context.webhooks.clone() {
+        eprintln!("bench: memory: {}, with many ServiceAccounts", subject.name);
+        match settled(context, &subject, ApiServer::Kubeconfig(&large)) {
+            Ok(Memory { resident, peak }) => {
+                record.add("memory.settled", subject.name, resident);
+                record.add("memory.peak", subject.name, peak);
+            }
+            Err(error) => record.fail(subject.name, &error),
+        }
+    }
+    context.end_clusters();
+    let small = context.small_cluster()?;
+    for subject in context.webhooks.clone() {
+        eprintln!("bench: memory: {}, with hardly any", subject.name);
+        match settled(context, &subject, ApiServer::Kubeconfig(&small)) {
+            Ok(memory) => record.add("memory.idle", subject.name, memory.resident),
+            Err(error) => record.fail(subject.name, &error),
+        }
+    }
+    Ok(())
+}
+
+/// Memory some time after the first right answer.
+fn settled(context: &Context, subject: &Subject, api_server: ApiServer<'_>) -> anyhow::Result<Memory> {
+    let [pod, ..] = &context.pods;
+    let mut webhook = Webhook::start(context, subject, api_server, &[])?;
+    webhook.first_right_answer(context, &pod.in_namespace(LAST_NAMESPACE)?)?;
+    thread::sleep(Duration::from_secs(context.effort.settle_seconds));
+    webhook.process.memory()
+}
+
+/// Without symbols, which not everybody strips.
+fn size(context: &Context, record: &mut Record, subject: &Subject) -> anyhow::Result<()> {
+    let stripped = context.work.join("stripped");
+    record.command("strip -o stripped PROGRAM");
+    let output = Command::new("strip").arg("-o").arg(&stripped).arg(&subject.binary).output();
+    let output = output.context("cannot run `strip` (Debian and Ubuntu: apt-get install binutils)")?;
+    ensure!(output.status.success(), "`strip` failed ({})", output.status);
+    #[allow(clippy::cast_precision_loss, reason = "programs are smaller than 2^52 bytes")]
+    record.add("size.binary", subject.name, fs::metadata(&stripped)?.len() as f64);
+    fs::remove_file(stripped)?;
+    Ok(())
+}

@@ -186,10 +186,15 @@ impl Store {
         let held = self.held(&object.namespace, &object.name);
         let is_newer =
             object.version.is_some_and(|version| version > progress.reached) && !progress.is_behind(object);
+        let answer = object.held_annotations(&self.prefix);
+        let says_the_same = match &held {
+            Held::Annotated(annotations) => *annotations == answer,
+            Held::Bare => answer == Annotations::default(),
+            Held::Missing => true,
+        };
         // What the watch has passed and is not held was deleted since: added, it would stay for ever. While a list is
-        // read, nobody knows how new that is which is held.
-        let is_folded =
-            is_newer && (held == Held::Missing || !progress.listing) && progress.ahead.len() < MAX_AHEAD;
+        // read, nobody knows how new that is which is held, unless it is what was found.
+        let is_folded = is_newer && (says_the_same || !progress.listing) && progress.ahead.len() < MAX_AHEAD;
         if is_folded {
             self.put(&mut progress, self.hash(&object.namespace, &object.name), object);
             let key = format!("{}/{}", object.namespace, object.name);
@@ -198,7 +203,7 @@ impl Store {
         match held {
             Held::Annotated(annotations) if !is_newer => annotations,
             Held::Bare if !is_newer => Annotations::default(),
-            _ => object.held_annotations(&self.prefix),
+            _ => answer,
         }
     }
 

@@ -16,8 +16,10 @@ use super::request::{Failure, get, query_value};
 use super::stream::{Lines, List, Part};
 use crate::metrics::Metrics;
 
-/// Objects in a page of a list.
-const PAGE: u32 = 500;
+/// Objects in a page of a list. A page takes no memory here, and costs the API server the more the smaller it is: of
+/// 100,000 ServiceAccounts, `kubectl`'s 500 take 11 s, these 2 s, all at once as controllers ask 1 s (Kubernetes 1.36, two
+/// busy cores).
+const PAGE: u32 = 5000;
 
 /// How long the API server keeps a watch open. Two seconds before the end it says how far it is, whether anything
 /// happened or not, so going on costs it nothing: there is nothing to catch up with

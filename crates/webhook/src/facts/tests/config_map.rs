@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::configuration::Configuration;
 
-const LIST: &str = "/api/v1/namespaces/eks/configmaps?fieldSelector=metadata.name%3Dmap&limit=500";
+const LIST: &str = "/api/v1/namespaces/eks/configmaps?fieldSelector=metadata.name%3Dmap&limit=5000";
 
 fn config_map(version: u64, data: Value) -> Value {
     json!({

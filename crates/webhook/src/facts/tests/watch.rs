@@ -2,7 +2,7 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 
-const LIST: &str = "/api/v1/serviceaccounts?limit=500";
+const LIST: &str = "/api/v1/serviceaccounts?limit=5000";
 
 fn watch_from(version: u64) -> String {
     format!(

@@ -92,14 +92,20 @@ fn service_account_made_in_the_same_instant_as_its_pod() {
     const PAIRS: usize = 500;
     cluster::run(async {
         let scenario = Scenario::new(Cluster::shared().await, "same-instant").await;
-        let _webhook = scenario.webhook(&[]).await;
+        // The default of a second is over before an API server answers that shares two cores with all scenarios.
+        let _webhook = scenario.webhook(&["--service-account-lookup-grace-period=8s"]).await;
         let expected = web_identity(&["app"], ROLE);
         let pair = async |number: usize| {
             let name = format!("app-{number}");
             scenario.service_account(&name, json!({"eks.amazonaws.com/role-arn": ROLE})).await;
             let mut tally = Tally::default();
-            let created = scenario.dry_run(&pod(&name, &name)).await;
-            tally.count(created.map_err(|error| error.to_string()), &expected);
+            let request = Request::post(&format!("{}?dryRun=All", scenario.pods()), &pod(&name, &name));
+            match scenario.send(request).await {
+                // Whoever is not given an identity is told why.
+                Ok(created) if !created.warnings.is_empty() => tally.wrong.extend(created.warnings),
+                Ok(created) => tally.count(Ok(created.json().unwrap()), &expected),
+                Err(error) => tally.wrong.push(error.to_string()),
+            }
             tally
         };
         // The API server takes 200 changes at a time.

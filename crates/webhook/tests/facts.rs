@@ -181,7 +181,7 @@ async fn follows_a_cluster_with_many_service_accounts() {
             // The mapping, likewise.
             let map = "/api/v1/namespaces/eks/configmaps/map";
             let holds = |expected: &str| match &*subject.facts.mapping() {
-                Mapping::There(document) => **document == *expected,
+                Mapping::There(index) => index.text() == expected,
                 Mapping::NotThere => expected.is_empty(),
                 Mapping::Unknown(_) => false,
             };

@@ -128,3 +128,34 @@ pub fn write_string(out: &mut String, text: &str) {
     }
     out.push('"');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each byte of ASCII, at each place, among bytes that are next to those that are looked for.
+    #[test]
+    fn ends_are_found_wherever_they_are() {
+        for around in *b"a/09z.!#[]~\x7f" {
+            for (length, at) in (0..20_usize).flat_map(|length| (0..length).map(move |at| (length, at))) {
+                for byte in 0..128 {
+                    let mut text = vec![around; length];
+                    text[at] = byte;
+                    let rest = |ends: &dyn Fn(u8) -> bool| {
+                        let end = text.iter().position(|byte| ends(*byte)).unwrap_or(length);
+                        &text[end..]
+                    };
+                    assert_eq!(after_plain(&text), rest(&|b| matches!(b, b'"' | b'\\' | ..0x20)), "{text:?}");
+                    let ends_name = |b: u8| b < b'-' || b == b'?' || b & 0x20 == 0;
+                    assert_eq!(after_name(&text), rest(&ends_name), "{text:?}");
+                }
+            }
+        }
+        for text in ["é/ü", "日本語日本語日本語", "ÿÿÿÿÿÿÿÿ"] {
+            assert!(after_plain(text.as_bytes()).is_empty(), "{text}");
+        }
+        for (text, expected) in [("", false), ("pay/api", false), ("p y*", true), ("PAY/日本語?", true)] {
+            assert_eq!(holds_wildcard(text), expected, "{text}");
+        }
+    }
+}

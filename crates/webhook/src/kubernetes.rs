@@ -1,5 +1,6 @@
 //! The connection to the API server.
 
+use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
@@ -60,9 +61,21 @@ pub async fn client(kubeconfig: Option<&Path>, kube_api: Option<&str>) -> anyhow
             config
         }
         (None, Some(url)) => Config::new(url),
-        (None, None) => Config::incluster().context("cannot find the API server from inside a pod")?,
+        (None, None) => Config::incluster()
+            .context("cannot find the API server from inside a pod; elsewhere, give `--kubeconfig`")?,
     };
     from_config(config).context("cannot make a client for the API server")
+}
+
+/// Why a request got no answer: the cause that lies deepest, for those above it only say that the request failed.
+pub(crate) fn cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let mut text = cause.to_string();
+    text.truncate(text.floor_char_boundary(200));
+    text
 }
 
 /// Whoever names a proxy in a kubeconfig means it. `HTTPS_PROXY` may be meant for others.
@@ -166,6 +179,13 @@ mod tests {
         let mut lines: Vec<String> = head.trim().lines().map(str::to_owned).collect();
         lines.sort();
         lines
+    }
+
+    #[test]
+    fn the_cause_is_what_lies_deepest() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let error = anyhow::Error::from(refused).context("client error (Connect)").context("ServiceError");
+        assert_eq!(cause(&*error), "connection refused");
     }
 
     #[tokio::test]

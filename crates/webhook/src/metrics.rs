@@ -109,6 +109,7 @@ pub struct Families {
     pub request_seconds: Family<Path, Histogram, fn() -> Histogram>,
     pub connections: Gauge,
     pub refused_connections: Family<Reason, Counter>,
+    pub handshake_errors: Counter,
     pub body_bytes: Gauge,
     pub service_accounts: Family<Kind, Gauge>,
     pub watch_heard: Family<Kind, Gauge<f64, std::sync::atomic::AtomicU64>>,
@@ -134,6 +135,7 @@ impl Default for Families {
             request_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             connections: Gauge::default(),
             refused_connections: Family::default(),
+            handshake_errors: Counter::default(),
             body_bytes: Gauge::default(),
             service_accounts: Family::default(),
             watch_heard: Family::default(),
@@ -213,6 +215,11 @@ impl Metrics {
             "refused_total",
             "Connections and requests that were refused because there was too much at once, by reason",
             self.refused_connections.clone(),
+        );
+        r.register(
+            "handshake_errors_total",
+            "TLS handshakes that failed by what was said in them",
+            self.handshake_errors.clone(),
         );
         r.register_with_unit(
             "body",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use envtest::Request;
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     cluster::{self, Cluster, NAME},
@@ -17,6 +17,9 @@ use crate::{
 
 /// How long the API server stands still.
 const OUTAGE: Duration = Duration::from_secs(30);
+
+/// An API server that does not answer for so long stands still.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// How long after SIGTERM an endpoint still gets connections.
 const ENDPOINT_LATE: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(5)];
@@ -58,6 +61,11 @@ fn api_server_stopped_for_30_seconds() {
         scenario.until_identity(&pod("app", "app"), &expected).await;
 
         cluster.environment().pause_api_server().unwrap();
+        // It may answer a request or two before the signal has reached all of its threads.
+        until("the API server says nothing", async || {
+            timeout(SILENCE, cluster.client().get("/livez")).await.is_err()
+        })
+        .await;
         // What another API server would send.
         let client = review::client(webhook.address(), &scenario.authority);
         let namespace = scenario.namespace.clone();
@@ -80,7 +88,9 @@ fn api_server_stopped_for_30_seconds() {
             [
                 "no identity is added: service account `outage/other` could not be read, see why the API server is \
               slow: the API server did not answer in time"
-            ]
+            ],
+            "{}",
+            webhook.log().lines().filter(|line| line.contains("other")).collect::<String>()
         );
 
         cluster.environment().resume_api_server().unwrap();

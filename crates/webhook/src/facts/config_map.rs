@@ -178,6 +178,8 @@ impl Fold for Take<'_> {
         self.is_listed = false;
     }
 
+    fn lists(&mut self, _version: Option<u64>) {}
+
     fn listed(&mut self, object: &[u8]) -> bool {
         // One that cannot be read is there.
         self.is_listed = true;

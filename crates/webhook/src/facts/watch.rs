@@ -59,6 +59,8 @@ pub(super) struct Resource {
 pub(super) trait Fold: Send {
     /// A list begins, perhaps again.
     fn begin(&mut self);
+    /// This is the version of the list; said with each page, perhaps after its objects.
+    fn lists(&mut self, version: Option<u64>);
     /// The list has an object; an empty text when it was too large. Gives whether it could be read.
     fn listed(&mut self, object: &[u8]) -> bool;
     /// That was all.
@@ -126,10 +128,10 @@ impl<'w, F: Fold> Watch<'w, F> {
             loop {
                 match self.page(next.as_deref()).await {
                     Ok(Page { next: Some(following), .. }) => next = Some(following),
-                    Ok(Page { version, next: None }) => {
-                        self.fold.complete(version.parse().ok());
+                    Ok(page) => {
+                        self.fold.complete(page.number());
                         self.recovered();
-                        return version;
+                        return page.version;
                     }
                     // The API server holds a list that is read in pages for some minutes.
                     Err(Failure::Expired | Failure::Status(400)) if next.is_some() => {
@@ -176,6 +178,7 @@ impl<'w, F: Fold> Watch<'w, F> {
                     Part::TooLarge => self.fold.listed(&[]),
                     Part::Metadata(json) => {
                         metadata = Page::read(json);
+                        self.fold.lists(metadata.as_ref().and_then(Page::number));
                         true
                     }
                     Part::Line(_) => true,
@@ -302,5 +305,9 @@ impl Page {
     fn read(json: &[u8]) -> Option<Self> {
         let metadata: ListMetadata<'_> = serde_json::from_slice(json).ok()?;
         Some(Self { next: metadata.next(), version: metadata.version()? })
+    }
+
+    fn number(&self) -> Option<u64> {
+        self.version.parse().ok()
     }
 }

@@ -172,6 +172,18 @@ fn an_annotated_service_account_costs_its_text_and_at_most_48_bytes() {
         }
     }
     assert!(worst <= 48.0, "{worst}");
+
+    // Listed again, it takes nothing more, not even meanwhile.
+    let allocated = store.allocated();
+    store.begin();
+    for i in 1..=50_000 {
+        store.changed(&object(&format!("service-account-{i}"), i, &[("role-arn", role)]));
+        if i % 1000 == 0 {
+            assert_eq!(store.allocated(), allocated);
+        }
+    }
+    store.complete(Some(50_000));
+    assert_eq!((store.counts(), store.allocated()), (counts(50_000, 0, 0), allocated));
 }
 
 /// What happens in a cluster, and in which order we hear of it.
@@ -269,7 +281,8 @@ impl Model {
                 self.objects.iter().map(|(name, object)| (*name, *object)).collect::<VecDeque<_>>(),
             )
         };
-        let (_, items) = list.snapshot.get_or_insert_with(snapshot);
+        let (version, items) = list.snapshot.get_or_insert_with(snapshot);
+        store.lists(Some(*version));
         match items.pop_front() {
             Some((name, object)) => store.changed(&as_object(name, object)),
             None => return false,

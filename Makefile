@@ -43,7 +43,7 @@ policy.wasm: annotated-policy.wasm ## The same, as it is called before `kwctl an
 # Checks
 
 .PHONY: test
-test: annotated-policy.wasm ## Run all tests but those that need a cluster
+test: annotated-policy.wasm ## Run all tests (a real API server: needs Go)
 	@tools/setup rust-all cc
 	cargo test $(locked) --workspace --no-fail-fast
 	@if ! command -v node >/dev/null; then \
@@ -54,6 +54,7 @@ test: annotated-policy.wasm ## Run all tests but those that need a cluster
 	  cargo test $(locked) --package pod-identity-core --target wasm32-wasip1 --no-fail-fast; \
 	  cargo test $(locked) --package pod-identity-core --target wasm32-unknown-unknown --no-fail-fast; \
 	fi
+	@tools/test-apiserver
 
 .PHONY: e2e-tests
 e2e-tests: annotated-policy.wasm ## Run the policy with kwctl (KWCTL=… names another)

@@ -15,6 +15,8 @@ mod decide;
 mod generate;
 #[path = "properties/hostile.rs"]
 mod hostile;
+#[path = "properties/index.rs"]
+mod index;
 #[path = "properties/json.rs"]
 mod json;
 #[path = "properties/pods.rs"]

@@ -914,8 +914,6 @@ const MOST_IF_BOUNDED: f64 = 4.2;
 
 /// What is not linear, and what bounds it.
 const BOUNDED: &[(&str, &str)] = &[
-    ("containers of both kinds", "at most 1,000 containers"),
-    ("a role of its own for each container", "at most 1,000 containers"),
     ("entries with an audience each, and as many allowed ones", "settings, when they are validated"),
     ("variables, and a template that names them all", "settings"),
     ("variables, and as many templates", "settings, when they are validated"),

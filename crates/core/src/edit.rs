@@ -6,7 +6,7 @@
 use core::ops::Range;
 
 use crate::json::write_string;
-use crate::message::{joined, message, number};
+use crate::message::number;
 use crate::plan::{
     Addition, EnvValue, EnvVar, List, POD_IDENTITY_LABEL, PodPlan, ServiceAccountPlan, Volume,
 };
@@ -14,49 +14,57 @@ use crate::pod::{Bracket, Pod, Slot, StringMap};
 
 /// A change of a text, and what it is as operations of a JSON Patch.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Edit {
+struct Edit {
     /// The bytes that are replaced; empty for an addition.
     at: Range<usize>,
     /// Whether something stands before it in the same array or object.
     comma: bool,
-    text: String,
-    operations: Vec<Operation>,
+    /// What is written there, as a place in [`Edits::written`].
+    text: Range<usize>,
+    /// Places in [`Edits::operations`].
+    operations: Range<usize>,
 }
 
 /// An operation of a JSON Patch ([RFC 6902](https://www.rfc-editor.org/rfc/rfc6902)).
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Operation {
     op: &'static str,
-    path: String,
-    /// Absent for `remove`.
-    value: Option<String>,
+    /// A place in [`Edits::written`].
+    path: Range<usize>,
+    /// A place in [`Edits::written`]; empty for `remove`.
+    value: Range<usize>,
 }
 
-/// The labels of a pod that has none.
-const POD_IDENTITY_LABELS: &str = "{\"eks.amazonaws.com/pod-identity\":\"enabled\"}";
+/// Edits of a text. What they write stands in one place, once, for the patch and for the changed text.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Edits {
+    written: String,
+    edits: Vec<Edit>,
+    operations: Vec<Operation>,
+}
+
+/// Writes a value, or one of several.
+type Write<'w> = &'w mut dyn FnMut(&mut String, usize);
+
+const POD_IDENTITY_LABELS: [(&str, &str); 1] = [(POD_IDENTITY_LABEL, "enabled")];
 
 /// What is done to an object.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Change<'a> {
     object: &'a str,
-    edits: Vec<Edit>,
+    edits: Edits,
 }
 
 impl<'a> Change<'a> {
-    pub(crate) fn new(object: &'a str, found: Vec<Edit>) -> Self {
-        // Nearly always in order already, so this is one comparison each. Edits at the same place stay in order.
-        let mut edits: Vec<Edit> = Vec::with_capacity(found.len());
-        for edit in found {
-            let before = edits.iter().rposition(|other| other.at.start <= edit.at.start);
-            edits.insert(before.map_or(0, |i| i + 1), edit);
-        }
+    pub(crate) fn new(object: &'a str, mut edits: Edits) -> Self {
+        edits.sort();
         Self { object, edits }
     }
 
     /// The length of the changed object, in bytes, or a little more.
     #[must_use]
     pub fn object_len(&self) -> usize {
-        self.object.len() + self.edits.iter().map(|edit| edit.text.len() + 1).sum::<usize>()
+        self.object.len() + self.edits.written.len() + self.edits.edits.len()
     }
 
     /// Appends the changed object.
@@ -64,13 +72,13 @@ impl<'a> Change<'a> {
         out.reserve(self.object_len());
         let mut from = 0;
         let mut previous = None;
-        for edit in &self.edits {
+        for edit in &self.edits.edits {
             out.push_str(self.object.get(from..edit.at.start).unwrap_or_default());
             // What was added at the same place stands before it.
             if edit.comma || previous == Some(&edit.at) {
                 out.push(',');
             }
-            out.push_str(&edit.text);
+            out.push_str(self.edits.text(&edit.text));
             from = edit.at.end;
             previous = Some(&edit.at);
         }
@@ -79,15 +87,20 @@ impl<'a> Change<'a> {
 
     /// Appends the JSON Patch.
     pub fn write_patch(&self, out: &mut String) {
-        let operations = self.edits.iter().flat_map(|edit| &edit.operations);
+        let edits = &self.edits;
+        let operations = edits
+            .edits
+            .iter()
+            .flat_map(|edit| edits.operations.get(edit.operations.clone()).unwrap_or_default());
+        out.reserve(edits.written.len() + edits.operations.len() * 64);
         for (i, operation) in operations.enumerate() {
             out.push_str(if i == 0 { "[{\"op\":\"" } else { ",{\"op\":\"" });
             out.push_str(operation.op);
             out.push_str("\",\"path\":");
-            write_string(out, &operation.path);
-            if let Some(value) = &operation.value {
+            write_string(out, edits.text(&operation.path));
+            if !operation.value.is_empty() {
                 out.push_str(",\"value\":");
-                out.push_str(value);
+                out.push_str(edits.text(&operation.value));
             }
             out.push('}');
         }
@@ -95,119 +108,180 @@ impl<'a> Change<'a> {
     }
 }
 
+impl Edits {
+    fn text(&self, range: &Range<usize>) -> &str {
+        self.written.get(range.clone()).unwrap_or_default()
+    }
+
+    /// Brings the edits into the order of the text.
+    fn sort(&mut self) {
+        // They come in a few runs, each in order: these are the edits before and, the other way round, behind the
+        // place of the last one. Edits at the same place stay in order.
+        let mut edits: Vec<Edit> = Vec::with_capacity(self.edits.len());
+        let mut behind: Vec<Edit> = Vec::new();
+        for edit in core::mem::take(&mut self.edits) {
+            let start = edit.at.start;
+            while let Some(last) = edits.pop_if(|last| last.at.start > start) {
+                behind.push(last);
+            }
+            while let Some(next) = behind.pop_if(|next| next.at.start <= start) {
+                edits.push(next);
+            }
+            edits.push(edit);
+        }
+        while let Some(next) = behind.pop() {
+            edits.push(next);
+        }
+        self.edits = edits;
+    }
+
+    /// Writes something, and says where.
+    fn write(&mut self, write: &mut dyn FnMut(&mut String)) -> Range<usize> {
+        let start = self.written.len();
+        write(&mut self.written);
+        start..self.written.len()
+    }
+
+    /// Appends so many values to an array that may not be there yet.
+    fn append(&mut self, slot: &Slot, outer: Bracket, path: &[&str], count: usize, value: Write<'_>) {
+        let Slot::Present(bracket) = slot else {
+            return self.put(slot, outer, path, &mut |out| {
+                for i in 0..count {
+                    out.push(if i == 0 { '[' } else { ',' });
+                    value(out, i);
+                }
+                out.push(']');
+            });
+        };
+        let first = self.operations.len();
+        let path = self.write(&mut |out| {
+            path.iter().for_each(|part| out.push_str(part));
+            out.push_str("/-");
+        });
+        for i in 0..count {
+            if i > 0 {
+                self.written.push(',');
+            }
+            let value = self.write(&mut |out| value(out, i));
+            self.operations.push(Operation { op: "add", path: path.clone(), value });
+        }
+        self.edits.push(Edit {
+            at: bracket.close..bracket.close,
+            comma: !bracket.empty,
+            text: path.end..self.written.len(),
+            operations: first..self.operations.len(),
+        });
+    }
+
+    /// Puts a member where none is, or only a `null`. The last part of the path is its name, escaped for paths.
+    fn put(&mut self, slot: &Slot, outer: Bracket, path: &[&str], value: &mut dyn FnMut(&mut String)) {
+        let path_written = self.write(&mut |out| path.iter().for_each(|part| out.push_str(part)));
+        let (at, comma, op) = match slot {
+            Slot::Null(range) => (range.clone(), false, "replace"),
+            _ => {
+                let name = path.last().copied().unwrap_or_default();
+                write_string(&mut self.written, &name.replace("~1", "/"));
+                self.written.push(':');
+                (outer.close..outer.close, !outer.empty, "add")
+            }
+        };
+        let value = self.write(value);
+        let first = self.operations.len();
+        self.edits.push(Edit { at, comma, text: path_written.end..value.end, operations: first..first + 1 });
+        self.operations.push(Operation { op, path: path_written, value });
+    }
+}
+
 /// What a plan is as edits of the pod.
-pub(crate) fn pod_edits(pod: &Pod<'_>, plan: &PodPlan<'_>) -> Vec<Edit> {
-    let mut edits = Vec::new();
+pub(crate) fn pod_edits(pod: &Pod<'_>, plan: &PodPlan<'_>) -> Edits {
+    let mut edits = Edits { written: String::with_capacity(1024), ..Edits::default() };
     for addition in &plan.additions {
         container_edits(pod, addition, &mut edits);
     }
     if let Some(volume) = &plan.volume {
-        let values = vec![volume_json(volume)];
-        edits.push(append(&pod.volumes_slot, pod.spec, "/spec", "volumes", values));
+        edits.append(&pod.volumes_slot, pod.spec, &["/spec/", "volumes"], 1, &mut |out, _| {
+            write_volume(out, volume);
+        });
     }
     if plan.label {
-        edits.push(label_edit(pod));
+        label_edit(pod, &mut edits);
     }
     edits
 }
 
-fn container_edits(pod: &Pod<'_>, addition: &Addition<'_>, edits: &mut Vec<Edit>) {
+fn container_edits(pod: &Pod<'_>, addition: &Addition<'_>, edits: &mut Edits) {
     let (list, containers) = match addition.list {
-        List::Init => ("initContainers", &pod.init_containers),
-        List::Main => ("containers", &pod.containers),
-        List::Ephemeral => ("ephemeralContainers", &pod.ephemeral_containers),
+        List::Init => ("/spec/initContainers/", &pod.init_containers),
+        List::Main => ("/spec/containers/", &pod.containers),
+        List::Ephemeral => ("/spec/ephemeralContainers/", &pod.ephemeral_containers),
     };
     let Some(container) = containers.get(addition.index) else { return };
-    let path = message("/spec/{=}/{=}", &[list, &number(addition.index as u64)]);
+    let index = number(addition.index as u64);
     if !addition.env.is_empty() {
-        let values = addition.env.iter().map(env_json).collect();
-        edits.push(append(&container.env_slot, container.bracket, &path, "env", values));
+        let path = [list, &index, "/", "env"];
+        edits.append(&container.env_slot, container.bracket, &path, addition.env.len(), &mut |out, i| {
+            if let Some(variable) = addition.env.get(i) {
+                write_variable(out, variable);
+            }
+        });
     }
     if let Some((name, mount_path)) = &addition.mount {
-        let mut value = String::from("{\"name\":");
-        write_string(&mut value, name);
-        value.push_str(",\"readOnly\":true,\"mountPath\":");
-        write_string(&mut value, mount_path);
-        value.push('}');
-        edits.push(append(&container.mounts_slot, container.bracket, &path, "volumeMounts", vec![value]));
+        let path = [list, &index, "/", "volumeMounts"];
+        edits.append(&container.mounts_slot, container.bracket, &path, 1, &mut |out, _| {
+            out.push_str("{\"name\":");
+            write_string(out, name);
+            out.push_str(",\"readOnly\":true,\"mountPath\":");
+            write_string(out, mount_path);
+            out.push('}');
+        });
     }
 }
 
-/// Appends to an array that may not be there yet.
-fn append(slot: &Slot, outer: Bracket, outer_path: &str, key: &str, values: Vec<String>) -> Edit {
-    let path = message("{=}/{=}", &[outer_path, key]);
-    match slot {
-        Slot::Present(bracket) => {
-            let text = joined(&values, ",");
-            let end = path + "/-";
-            let operations = values
-                .into_iter()
-                .map(|value| Operation { op: "add", path: end.clone(), value: Some(value) })
-                .collect();
-            Edit { at: bracket.close..bracket.close, comma: !bracket.empty, text, operations }
+fn label_edit(pod: &Pod<'_>, edits: &mut Edits) {
+    let mut labels = |out: &mut String| write_object(out, POD_IDENTITY_LABELS.into_iter());
+    match (&pod.metadata.slot, &pod.metadata.labels.slot) {
+        (Slot::Present(_), Slot::Present(labels)) => {
+            let path = ["/metadata/labels/", &pointer_segment(POD_IDENTITY_LABEL)];
+            edits.put(&Slot::Absent, *labels, &path, &mut |out| out.push_str("\"enabled\""));
         }
-        slot => put(slot, outer, path, key, message("[{=}]", &[&joined(&values, ",")])),
+        (Slot::Present(metadata), slot) => edits.put(slot, *metadata, &["/metadata/", "labels"], &mut labels),
+        (slot, _) => edits.put(slot, pod.root, &["/", "metadata"], &mut |out| {
+            out.push_str("{\"labels\":");
+            labels(out);
+            out.push('}');
+        }),
     }
 }
 
-/// Puts a member where none is, or only a `null`.
-fn put(slot: &Slot, outer: Bracket, path: String, key: &str, value: String) -> Edit {
-    if let Slot::Null(range) = slot {
-        let operations = vec![Operation { op: "replace", path, value: Some(value.clone()) }];
-        return Edit { at: range.clone(), comma: false, text: value, operations };
-    }
-    let mut text = String::with_capacity(key.len() + value.len() + 3);
-    write_string(&mut text, key);
-    text.push(':');
-    text.push_str(&value);
-    let operations = vec![Operation { op: "add", path, value: Some(value) }];
-    Edit { at: outer.close..outer.close, comma: !outer.empty, text, operations }
-}
-
-fn label_edit(pod: &Pod<'_>) -> Edit {
-    let metadata = match &pod.metadata.slot {
-        Slot::Present(bracket) => *bracket,
-        slot => {
-            let value = message("{\"labels\":{=}}", &[POD_IDENTITY_LABELS]);
-            return put(slot, pod.root, "/metadata".to_owned(), "metadata", value);
-        }
-    };
-    match &pod.metadata.labels.slot {
-        Slot::Present(bracket) => {
-            let path = "/metadata/labels/".to_owned() + &pointer_segment(POD_IDENTITY_LABEL);
-            put(&Slot::Absent, *bracket, path, POD_IDENTITY_LABEL, "\"enabled\"".to_owned())
-        }
-        slot => put(slot, metadata, "/metadata/labels".to_owned(), "labels", POD_IDENTITY_LABELS.to_owned()),
-    }
-}
-
-fn env_json(variable: &EnvVar<'_>) -> String {
-    let mut out = String::from("{\"name\":");
-    write_string(&mut out, variable.name);
+fn write_variable(out: &mut String, variable: &EnvVar<'_>) {
+    out.push_str("{\"name\":");
+    write_string(out, variable.name);
     match &variable.value {
         EnvValue::Text(text) => {
             out.push_str(",\"value\":");
-            write_string(&mut out, text);
+            write_string(out, text);
         }
         EnvValue::PodName => out.push_str(",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"metadata.name\"}}"),
     }
     out.push('}');
-    out
 }
 
-fn volume_json(volume: &Volume<'_>) -> String {
-    let mut out = String::from("{\"name\":");
-    write_string(&mut out, volume.name);
+fn write_volume(out: &mut String, volume: &Volume<'_>) {
+    out.push_str("{\"name\":");
+    write_string(out, volume.name);
     out.push_str(",\"projected\":{");
     if let Some(mode) = volume.file_mode {
-        out.push_str(&message("\"defaultMode\":{=},", &[&number(mode.into())]));
+        out.push_str("\"defaultMode\":");
+        out.push_str(&number(mode.into()));
+        out.push(',');
     }
     out.push_str("\"sources\":[{\"serviceAccountToken\":{\"audience\":");
-    write_string(&mut out, volume.audience);
-    out.push_str(&message(",\"expirationSeconds\":{=},\"path\":", &[&number(volume.expiration.seconds())]));
-    write_string(&mut out, volume.path);
+    write_string(out, volume.audience);
+    out.push_str(",\"expirationSeconds\":");
+    out.push_str(&number(volume.expiration.seconds()));
+    out.push_str(",\"path\":");
+    write_string(out, volume.path);
     out.push_str("}}]}}");
-    out
 }
 
 /// What a plan is as edits of the service account.
@@ -216,63 +290,70 @@ pub(crate) fn service_account_edits(
     metadata: &Slot,
     annotations: &StringMap<'_>,
     plan: &ServiceAccountPlan,
-) -> Vec<Edit> {
+) -> Edits {
+    let mut edits = Edits::default();
     let added =
         plan.annotations.iter().filter_map(|change| Some((change.key.as_str(), change.value.as_deref()?)));
     let Slot::Present(bracket) = &annotations.slot else {
-        let Slot::Present(metadata) = metadata else { return Vec::new() };
-        let path = "/metadata/annotations".to_owned();
-        return vec![put(&annotations.slot, *metadata, path, "annotations", object_json(added))];
+        if let Slot::Present(metadata) = metadata {
+            edits.put(&annotations.slot, *metadata, &["/metadata/", "annotations"], &mut |out| {
+                write_object(out, added.clone());
+            });
+        }
+        return edits;
     };
     // The entries that stay keep their bytes; those that change are written at the end.
     let kept =
-        annotations.spans().filter(|(key, _)| !plan.annotations.iter().any(|change| change.key == *key));
-    let mut inside: Vec<String> =
-        kept.map(|(_, span)| object.get(span.clone()).unwrap_or_default().to_owned()).collect();
-    let written = object_json(added);
-    if let Some(written) =
-        written.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).filter(|w| !w.is_empty())
-    {
-        inside.push(written.to_owned());
+        || annotations.spans().filter(|(key, _)| !plan.annotations.iter().any(|change| change.key == *key));
+    let text = edits.write(&mut |out| {
+        for (_, span) in kept() {
+            separate(out);
+            out.push_str(object.get(span.clone()).unwrap_or_default());
+        }
+        write_members(out, added.clone());
+    });
+    for change in &plan.annotations {
+        let path = edits.write(&mut |out| {
+            out.push_str("/metadata/annotations/");
+            out.push_str(&pointer_segment(&change.key));
+        });
+        let op = match (change.present, &change.value) {
+            (_, None) => "remove",
+            (true, Some(_)) => "replace",
+            (false, Some(_)) => "add",
+        };
+        let value = edits.write(&mut |out| {
+            if let Some(value) = &change.value {
+                write_string(out, value);
+            }
+        });
+        edits.operations.push(Operation { op, path, value });
     }
-    let operations = plan
-        .annotations
-        .iter()
-        .map(|change| {
-            let path = "/metadata/annotations/".to_owned() + &pointer_segment(&change.key);
-            let op = match (change.present, &change.value) {
-                (_, None) => "remove",
-                (true, Some(_)) => "replace",
-                (false, Some(_)) => "add",
-            };
-            let value = change.value.as_ref().map(|value| {
-                let mut out = String::new();
-                write_string(&mut out, value);
-                out
-            });
-            Operation { op, path, value }
-        })
-        .collect();
-    vec![Edit {
-        at: annotations.open + 1..bracket.close,
-        comma: false,
-        text: joined(&inside, ","),
-        operations,
-    }]
+    let at = annotations.open + 1..bracket.close;
+    edits.edits.push(Edit { at, comma: false, text, operations: 0..edits.operations.len() });
+    edits
 }
 
-fn object_json<'t>(members: impl Iterator<Item = (&'t str, &'t str)>) -> String {
-    let mut out = String::from("{");
-    for (key, value) in members {
-        if out.len() > 1 {
-            out.push(',');
-        }
-        write_string(&mut out, key);
-        out.push(':');
-        write_string(&mut out, value);
-    }
+fn write_object<'t>(out: &mut String, members: impl Iterator<Item = (&'t str, &'t str)>) {
+    out.push('{');
+    write_members(out, members);
     out.push('}');
-    out
+}
+
+fn write_members<'t>(out: &mut String, members: impl Iterator<Item = (&'t str, &'t str)>) {
+    for (key, value) in members {
+        separate(out);
+        write_string(out, key);
+        out.push(':');
+        write_string(out, value);
+    }
+}
+
+/// Puts a comma after a member.
+fn separate(out: &mut String) {
+    if !out.is_empty() && !out.ends_with('{') {
+        out.push(',');
+    }
 }
 
 /// A key as a part of a JSON Pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)).

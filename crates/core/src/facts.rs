@@ -2,6 +2,7 @@
 
 use crate::error::{Fault, ReadError};
 use crate::json::{Arena, Scanner};
+use crate::mapping::Mapping;
 use crate::pod::{Metadata, StringMap};
 
 /// An object that a decision needs.
@@ -87,17 +88,18 @@ impl<'a> ServiceAccount<'a> {
 /// The mapping in a config map.
 #[derive(Clone, Debug)]
 pub struct ConfigMap<'a> {
-    /// The text under the key.
-    pub(crate) document: &'a str,
+    /// What is under the key.
+    pub(crate) document: Mapping<'a>,
+}
+
+impl<'a> From<Mapping<'a>> for ConfigMap<'a> {
+    /// For a host that keeps what is under the key.
+    fn from(document: Mapping<'a>) -> Self {
+        Self { document }
+    }
 }
 
 impl<'a> ConfigMap<'a> {
-    /// A config map of which a host holds the text under the key.
-    #[must_use]
-    pub fn from_document(document: &'a str) -> Self {
-        Self { document }
-    }
-
     /// Reads a config map that was looked up; `None` when it does not have the key. A host that was asked for
     /// the data alone may leave out which config map it is.
     ///
@@ -114,7 +116,7 @@ impl<'a> ConfigMap<'a> {
         let (kind, metadata, document) = read_object(text, key, arena)?;
         let is = |found: Option<&str>, wanted: &str| found.is_none_or(|found| found == wanted);
         if is(kind, "ConfigMap") && is(metadata.namespace, namespace) && is(metadata.name, name) {
-            Ok(document.map(|document| Self { document }))
+            Ok(document.map(|document| Self { document: Mapping::Text(document) }))
         } else {
             Err(ReadError::new(Fault::Missing { what: "the config map that was asked for" }))
         }

@@ -27,16 +27,23 @@ pub struct Role<'a> {
 pub struct Roles<'a> {
     /// For every container without one of its own.
     pub general: Option<Role<'a>>,
-    /// For single containers, by name.
+    /// For single containers, in the order of their names.
     pub containers: Vec<(&'a str, Role<'a>)>,
 }
 
 impl<'a> Roles<'a> {
+    /// Gives a container a role, unless it has one.
+    fn add(&mut self, container: &'a str, role: Role<'a>) {
+        if let Err(place) = self.find(container) {
+            self.containers.insert(place, (container, role));
+        }
+    }
+
     /// Leaves out the roles that no container is given.
     pub(crate) fn keep_those_of(&mut self, targets: &[Target<'_, 'a>]) {
-        self.containers.retain(|(name, _)| targets.iter().any(|target| target.container.name == *name));
-        let has_own = |name: &str| self.containers.iter().any(|(own, _)| *own == name);
-        if targets.iter().all(|target| has_own(target.container.name)) {
+        let names = Names::of(targets.iter().map(|target| target.container.name));
+        self.containers.retain(|(name, _)| names.contain(name));
+        if targets.iter().all(|target| self.find(target.container.name).is_ok()) {
             self.general = None;
         }
     }
@@ -44,8 +51,15 @@ impl<'a> Roles<'a> {
     /// The role for a container.
     #[must_use]
     pub fn of(&self, container: &str) -> Option<&Role<'a>> {
-        let own = self.containers.iter().find(|(name, _)| *name == container).map(|(_, role)| role);
-        own.or(self.general.as_ref())
+        match self.find(container) {
+            Ok(place) => self.containers.get(place).map(|(_, role)| role),
+            Err(_) => self.general.as_ref(),
+        }
+    }
+
+    /// Where a container's own role is, or would be.
+    fn find(&self, container: &str) -> Result<usize, usize> {
+        self.containers.binary_search_by(|(name, _)| (*name).cmp(container))
     }
 }
 
@@ -202,7 +216,7 @@ impl<'a> Resolver<'_, 'a> {
             if !role.is_empty() {
                 let source = Source::ServiceAccountContainer(container);
                 self.account.look(Field::Role, source, Said::Value(Shown::Text(role)));
-                roles.containers.push((container, Role { arn: role, source }));
+                roles.add(container, Role { arn: role, source });
             }
         }
         if let Some(role) = self.annotated_role(service_account) {
@@ -216,10 +230,8 @@ impl<'a> Resolver<'_, 'a> {
         let Some((entry, source)) = entry else { return Ok(Ok((roles, None))) };
         roles.general = entry.role.map(|arn| Role { arn, source });
         for (container, arn) in entry.containers.iter().copied() {
-            if self.containers.contain(container)
-                && !roles.containers.iter().any(|(name, _)| *name == container)
-            {
-                roles.containers.push((container, Role { arn, source }));
+            if self.containers.contain(container) {
+                roles.add(container, Role { arn, source });
             }
         }
         let supplied = entry.role.is_some() || !entry.containers.is_empty();

@@ -491,6 +491,25 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// For an index, which knows where in a text to read.
+#[cfg(not(target_arch = "wasm32"))]
+impl<'a> Scanner<'a> {
+    /// Inside of the outermost object.
+    pub(crate) fn inside(text: &'a str, arena: &'a Arena) -> Self {
+        Self { depth: 1, path: vec![Segment::Other], ..Self::new(text, arena) }
+    }
+
+    /// Goes on before a value.
+    pub(crate) fn go_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// What has ended reading.
+    pub(crate) fn error(&self) -> Option<&ReadError> {
+        self.error.as_ref()
+    }
+}
+
 /// The members of an object that is being read.
 pub(crate) struct Members {
     known: &'static [&'static str],

@@ -1,6 +1,6 @@
 //! The mapping from service accounts to roles: keys, which of them wins, and entries.
 //!
-//! The document stays text. A look-up passes over it once, compares keys as they stand, and reads only the
+//! The document stays text. A look-up passes over it once, or asks an [`Index`] where to look, and reads only the
 //! entries that match.
 
 use std::cmp::Reverse;
@@ -12,13 +12,41 @@ use crate::message::{message, number};
 use crate::settings::{Place, Problems, Settings, each_member, repeated, report_repeated};
 
 mod entry;
+// A guest lives for one call: the index would take longer than the look-up, and kilobytes of the module.
+#[cfg(not(target_arch = "wasm32"))]
+mod index;
 mod template;
 pub use entry::Entry;
 pub(crate) use entry::Notices;
+#[cfg(not(target_arch = "wasm32"))]
+pub use index::Index;
 pub use template::Variables;
 
 /// Entries that a mapping may have.
 pub const MAX_ENTRIES: usize = 100_000;
+const TOO_MANY: Fault = Fault::TooMany { what: "entries", limit: MAX_ENTRIES };
+
+/// A document with entries.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mapping<'a> {
+    /// To be passed over for each look-up.
+    Text(&'a str),
+    /// For many look-ups.
+    #[cfg(not(target_arch = "wasm32"))]
+    Index(&'a Index<'a>),
+}
+
+impl<'a> Mapping<'a> {
+    /// The document, an object in JSON.
+    #[must_use]
+    pub fn text(self) -> &'a str {
+        match self {
+            Self::Text(text) => text,
+            #[cfg(not(target_arch = "wasm32"))]
+            Self::Index(index) => index.text(),
+        }
+    }
+}
 
 /// A key: a glob for the namespace and one for the service account.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -108,6 +136,13 @@ pub(crate) struct Pair<'p> {
     pub(crate) service_account: &'p str,
 }
 
+impl Pair<'_> {
+    /// The key that is about it alone.
+    fn own_key(&self) -> String {
+        message("{=}/{=}", &[self.namespace, self.service_account])
+    }
+}
+
 /// The entry of the settings' mapping that a service account is served by.
 ///
 /// # Errors
@@ -145,14 +180,14 @@ pub(crate) fn find_in_settings<'a>(
 ///
 /// When the document as a whole is malformed.
 pub(crate) fn find_in_config_map<'a>(
-    document: &'a str,
+    document: Mapping<'a>,
     settings: &Settings<'a>,
     pair: Pair<'_>,
     notices: &mut Notices,
     arena: &'a Arena,
 ) -> Result<Option<Entry<'a>>, ReadError> {
     // An empty document is an empty mapping: that is how a config map starts its life.
-    if document.trim().is_empty() {
+    if document.text().trim().is_empty() {
         return Ok(None);
     }
     best(document, pair, arena, &mut |key, value| match value {
@@ -168,36 +203,62 @@ pub(crate) fn find_in_config_map<'a>(
 type OnMatch<'f, 'a> = &'f mut dyn FnMut(&'a str, Result<Value<'a>, KeyError>) -> Option<Entry<'a>>;
 
 fn best<'a>(
-    object: &'a str,
+    mapping: Mapping<'a>,
     pair: Pair<'_>,
     arena: &'a Arena,
     on_match: OnMatch<'_, 'a>,
 ) -> Result<Option<Entry<'a>>, ReadError> {
-    let mut s = Scanner::new(object, arena);
-    let mut count = 0_usize;
-    let mut best: Option<Entry<'a>> = None;
-    let Some(mut members) = s.object(&[]) else { return s.result(None) };
-    let own = message("{=}/{=}", &[pair.namespace, pair.service_account]);
-    while let Some(key) = members.next_any(&mut s) {
-        count += 1;
-        // Most keys have no wildcard and are about another pair. What begins like the pair's own key is parsed, so
-        // that somebody is told when it is malformed.
-        let about_another = !holds_wildcard(key) && !key.starts_with(&own);
-        if about_another {
-            s.skip();
-            count += s.skip_texts(own.as_bytes());
+    let best = Best { pair, entry: None };
+    match mapping {
+        Mapping::Text(text) => best.in_text(text, arena, on_match),
+        #[cfg(not(target_arch = "wasm32"))]
+        Mapping::Index(index) => best.in_index(index, arena, on_match),
+    }
+}
+
+/// The best of the entries so far.
+struct Best<'p, 'a> {
+    pair: Pair<'p>,
+    entry: Option<Entry<'a>>,
+}
+
+impl<'a> Best<'_, 'a> {
+    fn in_text(
+        mut self,
+        object: &'a str,
+        arena: &'a Arena,
+        on_match: OnMatch<'_, 'a>,
+    ) -> Result<Option<Entry<'a>>, ReadError> {
+        let mut s = Scanner::new(object, arena);
+        let mut count = 0;
+        let Some(mut members) = s.object(&[]) else { return s.result(None) };
+        let own = self.pair.own_key();
+        while let Some(key) = members.next_any(&mut s) {
+            count += 1;
+            // Most keys have no wildcard and are about another pair. What begins like the pair's own key is parsed,
+            // so that somebody is told when it is malformed.
+            let about_another = !holds_wildcard(key) && !key.starts_with(&own);
+            if about_another && count <= MAX_ENTRIES {
+                s.skip();
+                count += s.skip_texts(own.as_bytes());
+            }
+            if count > MAX_ENTRIES {
+                s.fail(TOO_MANY);
+                break;
+            }
+            if !about_another {
+                self.consider(key, &mut s, on_match);
+            }
         }
-        if count > MAX_ENTRIES {
-            s.fail(Fault::TooMany { what: "entries", limit: MAX_ENTRIES });
-            break;
-        }
-        if about_another {
-            continue;
-        }
-        let value = Value::read(&mut s);
+        s.result(self.entry)
+    }
+
+    /// Takes an entry that matches and is better. The scanner stands before its value.
+    fn consider(&mut self, key: &'a str, s: &mut Scanner<'a>, on_match: OnMatch<'_, 'a>) {
+        let value = Value::read(s);
         match Key::parse(key) {
-            Ok(parsed) if parsed.matches(pair.namespace, pair.service_account) => {
-                let wins = match &best {
+            Ok(parsed) if parsed.matches(self.pair.namespace, self.pair.service_account) => {
+                let wins = match &self.entry {
                     Some(best) if best.key == key => {
                         s.fail(Fault::Duplicate);
                         false
@@ -208,7 +269,7 @@ fn best<'a>(
                 // Read even when it does not win, so that what is reported does not depend on the order.
                 let entry = on_match(key, Ok(value));
                 if wins && entry.is_some() {
-                    best = entry;
+                    self.entry = entry;
                 }
             }
             Ok(_) => {}
@@ -217,7 +278,6 @@ fn best<'a>(
             }
         }
     }
-    s.result(best)
 }
 
 /// Reads every entry of the settings' mapping.
@@ -305,7 +365,7 @@ pub fn ambiguous_templates<'a>(settings: &Settings<'a>, arena: &'a Arena) -> Pro
     let mut found = Problems::default();
     let mapping = Place::Root.member("mapping");
     if let Some(document) = settings.mapping {
-        let members = each_member(document, arena, &mut |key, value| {
+        let members = each_member(document.text(), arena, &mut |key, value| {
             let Ok(parsed) = Key::parse(key) else { return };
             if parsed.namespace.is_exact() || parsed.service_account.is_exact() {
                 return;

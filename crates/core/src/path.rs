@@ -1,5 +1,7 @@
 //! Paths inside containers: joined, compared, and turned into Windows' form.
 
+use std::borrow::Cow;
+
 /// Whether a pod runs on Windows, where paths have another form and no case.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Os {
@@ -12,12 +14,20 @@ pub enum Os {
 /// A path that is equal to another one exactly when both name the same place: no doubled, trailing or `.`
 /// parts; for Windows with `/`, in lower case and without the drive `C:`, which is the default one.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct NormalPath(String);
+pub struct NormalPath<'p>(Cow<'p, str>);
 
-impl NormalPath {
+impl<'p> NormalPath<'p> {
     /// Brings a path into its normal form.
     #[must_use]
-    pub fn new(path: &str, os: Os) -> Self {
+    pub fn new(path: &'p str, os: Os) -> Self {
+        // Nearly all paths are in it, but for the `/` in front.
+        if let Some(rest) = path.strip_prefix('/')
+            && os == Os::Unix
+            && !matches!(rest.as_bytes(), [b'/' | b'.', ..] | [.., b'/'])
+            && !rest.as_bytes().windows(2).any(|pair| matches!(pair, [b'/', b'/' | b'.']))
+        {
+            return Self(Cow::Borrowed(rest));
+        }
         let path = match os {
             Os::Unix => path,
             Os::Windows => {
@@ -40,17 +50,17 @@ impl NormalPath {
         if os == Os::Windows {
             out.make_ascii_lowercase();
         }
-        Self(out)
+        Self(Cow::Owned(out))
     }
 
     /// What is left of this path below a folder: empty when it is the folder itself, `None` when it is not
     /// below it.
     #[must_use]
-    pub fn below(&self, folder: &Self) -> Option<&str> {
+    pub fn below(&self, folder: &NormalPath<'_>) -> Option<&str> {
         if folder.0.is_empty() {
             return Some(&self.0);
         }
-        let rest = self.0.strip_prefix(&folder.0)?;
+        let rest = self.0.strip_prefix(&*folder.0)?;
         if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
     }
 

@@ -147,6 +147,8 @@ pub(crate) struct Token<'a> {
     /// In the volume.
     pub(crate) path: &'a str,
     mount_path: &'a str,
+    /// The same, to be compared.
+    place: NormalPath<'a>,
     volume_name: &'a str,
     /// As the process sees it.
     file: &'a str,
@@ -185,6 +187,7 @@ impl<'a> Token<'a> {
             audience: identity.audience,
             path,
             mount_path,
+            place: NormalPath::new(mount_path, os),
             volume_name,
             file: arena.keep(&file_in(mount_path, path, os)),
             file_variable,
@@ -225,13 +228,14 @@ impl<'a> Token<'a> {
 
     /// What stands at the path of our mount.
     fn at_mount_path(&self, container: &Container<'_>) -> AtPath {
-        let ours = NormalPath::new(self.mount_path, self.os);
         let mut found = AtPath::Free;
-        if container.devices.iter().any(|path| NormalPath::new(path, self.os) == ours) {
+        if container.devices.iter().any(|path| NormalPath::new(path, self.os) == self.place) {
             // The API server refuses a mount where a device is.
             found = AtPath::Taken;
         }
-        for mount in container.mounts.iter().filter(|mount| NormalPath::new(mount.path, self.os) == ours) {
+        for mount in
+            container.mounts.iter().filter(|mount| NormalPath::new(mount.path, self.os) == self.place)
+        {
             if self.is_served_by(mount) {
                 return AtPath::Served;
             }
@@ -246,10 +250,10 @@ impl<'a> Token<'a> {
 
     /// A mount that hides a part of ours, or that ours hides a part of.
     fn nested_mount<'c>(&self, container: &'c Container<'a>) -> Option<&'c Mount<'a>> {
-        let ours = NormalPath::new(self.mount_path, self.os);
         container.mounts.iter().find(|mount| {
             let theirs = NormalPath::new(mount.path, self.os);
-            theirs != ours && (theirs.below(&ours).is_some() || ours.below(&theirs).is_some())
+            theirs != self.place
+                && (theirs.below(&self.place).is_some() || self.place.below(&theirs).is_some())
         })
     }
 

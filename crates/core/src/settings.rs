@@ -4,18 +4,23 @@
 //! roles) as text, for a policy is handed the whole document with each request. [`Settings::check`] reads all.
 
 use crate::arn::{self, ComposeRoleArn};
-use crate::error::ReadError;
 use crate::json::{Arena, Kind, Scanner, Value};
-use crate::mapping::{self, Variables};
+use crate::mapping::{self, Mapping, Variables};
 use crate::message::message;
-use crate::names::{self, Names};
+use crate::names;
 use crate::path;
-use crate::url::{self, PlainHttp};
+use crate::url::PlainHttp;
 use crate::values::{self, Region, TokenExpiration};
 
+mod fields;
 mod lists;
+mod objects;
 mod problem;
+pub(crate) use fields::{Take, each_member, fields, is_default, repeated, report_repeated};
+use fields::{members_of, on_known};
 pub use lists::{AllowedRoles, Identities};
+pub use objects::{ContainerCredentials, MappingConfigMap};
+use objects::{MOUNT_PATH, VOLUME_NAME, compose_role_arn, config_map, container_credentials};
 pub(crate) use problem::{Place, expected};
 pub use problem::{Problem, Problems};
 
@@ -68,34 +73,6 @@ pub enum RoleSessionName {
     PodName,
 }
 
-/// Where the mapping's config map is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct MappingConfigMap<'a> {
-    /// Its namespace.
-    pub namespace: &'a str,
-    /// Its name.
-    pub name: &'a str,
-    /// The key of its data that holds the mapping.
-    pub key: &'a str,
-}
-
-/// EKS Pod Identity (<https://docs.aws.amazon.com/eks/latest/userguide/pod-identities.html>).
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ContainerCredentials<'a> {
-    /// Who is given container credentials.
-    pub identities: Identities<'a>,
-    /// The audience of the token.
-    pub audience: &'a str,
-    /// Where the token's volume is mounted.
-    pub mount_path: &'a str,
-    /// The name of the token's volume.
-    pub volume_name: &'a str,
-    /// The token's path in the volume.
-    pub token_path: &'a str,
-    /// Where the SDK asks for credentials.
-    pub full_uri: &'a str,
-}
-
 /// The settings, with their defaults.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings<'a> {
@@ -109,8 +86,8 @@ pub struct Settings<'a> {
     pub service_account_annotations: bool,
     /// How fresh they must be.
     pub service_account_lookup: ServiceAccountLookup,
-    /// The text of the mapping, an object.
-    pub mapping: Option<&'a str>,
+    /// Which service account gets which role.
+    pub mapping: Option<Mapping<'a>>,
     /// Where more of the mapping is.
     pub mapping_config_map: Option<MappingConfigMap<'a>>,
     /// What templates may name.
@@ -177,11 +154,6 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("onLookupError", "allow"),
 ];
 
-const MAPPING_CONFIG_MAP_FIELDS: &[&str] = &["namespace", "name", "key"];
-const CONTAINER_CREDENTIALS_FIELDS: &[&str] =
-    &["identities", "audience", "mountPath", "volumeName", "tokenPath", "fullUri"];
-const COMPOSE_ROLE_ARN_FIELDS: &[&str] = &["accountId", "partition"];
-
 impl Default for Settings<'_> {
     fn default() -> Self {
         Self {
@@ -209,19 +181,6 @@ impl Default for Settings<'_> {
             annotate_service_accounts: false,
             on_invalid_identity: OnError::Admit,
             on_lookup_error: OnError::Admit,
-        }
-    }
-}
-
-impl Default for ContainerCredentials<'_> {
-    fn default() -> Self {
-        Self {
-            identities: Identities::default(),
-            audience: "pods.eks.amazonaws.com",
-            mount_path: "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount",
-            volume_name: "eks-pod-identity-token",
-            token_path: "eks-pod-identity-token",
-            full_uri: "http://169.254.170.23/v1/credentials",
         }
     }
 }
@@ -271,7 +230,7 @@ impl<'a> Settings<'a> {
     pub fn check(&self, problems: &mut Problems, arena: &'a Arena) {
         self.variables.check(problems, arena);
         if let Some(mapping) = self.mapping {
-            mapping::check(mapping, self, problems, arena);
+            mapping::check(mapping.text(), self, problems, arena);
         }
         if let Some(credentials) = &self.container_credentials {
             credentials.identities.check(problems, arena);
@@ -310,7 +269,7 @@ impl<'a> Settings<'a> {
                 self.service_account_lookup =
                     if cached { ServiceAccountLookup::Cached } else { ServiceAccountLookup::Fresh };
             }
-            "mapping" => self.mapping = take.object(value),
+            "mapping" => self.mapping = take.object(value).map(Mapping::Text),
             "mappingConfigMap" => {
                 if let Some(object) = take.object(value) {
                     self.mapping_config_map = config_map(object, place, problems, arena);
@@ -384,337 +343,5 @@ impl<'a> Settings<'a> {
             Some(compose) if !text.is_empty() => compose.complete(text, arena),
             _ => text,
         }
-    }
-}
-
-const MOUNT_PATH: &str = "an absolute path below the root, without `..`";
-const VOLUME_NAME: &str = "a DNS label of at most 63 characters";
-
-/// Forms send objects of which nothing is filled in: those count as absent.
-fn config_map<'a>(
-    object: &'a str,
-    place: &Place<'_>,
-    problems: &mut Problems,
-    arena: &'a Arena,
-) -> Option<MappingConfigMap<'a>> {
-    let mut found = MappingConfigMap { namespace: "", name: "pod-identity-webhook", key: "config" };
-    let before = problems.len();
-    let mut any = false;
-    fields(object, place, problems, MAPPING_CONFIG_MAP_FIELDS, arena, &mut |name, value, place, problems| {
-        any |= !is_default(&value);
-        let mut take = Take { place, problems };
-        match name {
-            "namespace" => {
-                take.text(&mut found.namespace, value, names::is_dns_label, "the name of a namespace");
-            }
-            "name" => take.text(&mut found.name, value, names::is_dns_subdomain, "the name of a config map"),
-            _ => take.text(&mut found.key, value, values::is_config_map_key, "a key of a config map's data"),
-        }
-    });
-    if any && found.namespace.is_empty() && problems.len() == before {
-        problems.add(&place.member("namespace"), "expected the name of a namespace, found none".to_owned());
-    }
-    (!found.namespace.is_empty()).then_some(found)
-}
-
-fn container_credentials<'a>(
-    object: &'a str,
-    place: &Place<'_>,
-    problems: &mut Problems,
-    arena: &'a Arena,
-) -> ContainerCredentials<'a> {
-    let mut found = ContainerCredentials::default();
-    fields(
-        object,
-        place,
-        problems,
-        CONTAINER_CREDENTIALS_FIELDS,
-        arena,
-        &mut |name, value, place, problems| {
-            let mut take = Take { place, problems };
-            match name {
-                "identities" => found.identities = Identities::new(take.array(value)),
-                "audience" => take.text(&mut found.audience, value, values::is_audience, values::AUDIENCE),
-                "mountPath" => take.text(&mut found.mount_path, value, path::is_mount_path, MOUNT_PATH),
-                "volumeName" => take.text(&mut found.volume_name, value, names::is_dns_label, VOLUME_NAME),
-                "tokenPath" => {
-                    take.text(
-                        &mut found.token_path,
-                        value,
-                        path::is_relative_path,
-                        "a relative path without `..`",
-                    );
-                }
-                _ => {
-                    if let Some(uri) = take.endpoint(value, PlainHttp::LoopbackOrAgent) {
-                        found.full_uri = uri;
-                    }
-                }
-            }
-        },
-    );
-    found
-}
-
-fn compose_role_arn<'a>(
-    object: &'a str,
-    place: &Place<'_>,
-    problems: &mut Problems,
-    arena: &'a Arena,
-) -> Option<ComposeRoleArn<'a>> {
-    let mut found = ComposeRoleArn { account_id: "", partition: "" };
-    let before = problems.len();
-    let mut any = false;
-    fields(object, place, problems, COMPOSE_ROLE_ARN_FIELDS, arena, &mut |name, value, place, problems| {
-        any |= !is_default(&value);
-        // YAML reads an account id without quotes as a number.
-        let value = match value {
-            Value::Number(digits) => Value::String(digits),
-            value => value,
-        };
-        let mut take = Take { place, problems };
-        match name {
-            "accountId" => {
-                take.text(&mut found.account_id, value, arn::is_account_id, "an account id of 12 digits")
-            }
-            _ => take.text(
-                &mut found.partition,
-                value,
-                arn::is_partition,
-                "a partition such as `aws` or `aws-cn`",
-            ),
-        }
-    });
-    if any && found.account_id.is_empty() && problems.len() == before {
-        problems
-            .add(&place.member("accountId"), "expected an account id of 12 digits, found none".to_owned());
-    }
-    (!found.account_id.is_empty()).then_some(found)
-}
-
-/// What is done with a field: its name, its value and where it stands.
-type OnField<'f, 'a> = &'f mut dyn FnMut(&str, Value<'a>, &Place<'_>, &mut Problems);
-
-/// Goes through the fields of an object whose syntax was checked; the unknown ones are problems.
-pub(crate) fn fields<'a>(
-    object: &'a str,
-    place: &Place<'_>,
-    problems: &mut Problems,
-    known: &[&str],
-    arena: &'a Arena,
-    on_field: OnField<'_, 'a>,
-) {
-    let names = each_member(object, arena, &mut |name, value| {
-        on_known(name, value, place, problems, known, on_field);
-    });
-    report_repeated(names, place, problems);
-}
-
-fn on_known<'a>(
-    name: &str,
-    value: Value<'a>,
-    place: &Place<'_>,
-    problems: &mut Problems,
-    known: &[&str],
-    on_field: OnField<'_, 'a>,
-) {
-    let place = place.member(name);
-    if known.contains(&name) {
-        on_field(name, value, &place, problems);
-    } else {
-        problems.add(&place, problem::unknown_field(name, known));
-    }
-}
-
-/// Reports names that are there more than once, and objects that cannot be read.
-pub(crate) fn report_repeated(
-    names: Result<Vec<&str>, ReadError>,
-    place: &Place<'_>,
-    problems: &mut Problems,
-) {
-    match names {
-        Ok(names) => {
-            for name in repeated(names) {
-                problems.add(&place.member(name), "stands there twice, expected once".to_owned());
-            }
-        }
-        Err(error) => problems.add(place, error.message()),
-    }
-}
-
-/// Calls back for each member of an object; gives the names.
-pub(crate) fn each_member<'a>(
-    object: &'a str,
-    arena: &'a Arena,
-    on_member: &mut dyn FnMut(&'a str, Value<'a>),
-) -> Result<Vec<&'a str>, ReadError> {
-    let mut s = Scanner::new(object, arena);
-    let names = members_of(&mut s, on_member);
-    s.result(names)
-}
-
-fn members_of<'a>(s: &mut Scanner<'a>, on_member: &mut dyn FnMut(&'a str, Value<'a>)) -> Vec<&'a str> {
-    let mut names = Vec::new();
-    if let Some(mut members) = s.object(&[]) {
-        while let Some(name) = members.next_any(s) {
-            names.push(name);
-            let value = Value::read(s);
-            on_member(name, value);
-        }
-    }
-    names
-}
-
-/// The names that are there more than once.
-pub(crate) fn repeated(names: Vec<&str>) -> Vec<&str> {
-    Names::new(names).repeated()
-}
-
-/// Takes a value, or reports what was expected. `null` and `""` mean the default.
-pub(crate) struct Take<'t, 'p> {
-    pub(crate) place: &'t Place<'p>,
-    pub(crate) problems: &'t mut Problems,
-}
-
-impl Take<'_, '_> {
-    fn wrong(&mut self, value: &Value<'_>, what: &str) {
-        self.problems.add(self.place, expected(what, value));
-    }
-
-    /// Whether the second of two choices was made; the first is the default.
-    fn second(&mut self, value: Value<'_>, first: &str, second: &str) -> bool {
-        match value {
-            Value::String(text) if text == second => return true,
-            Value::String(text) if text == first => {}
-            value if is_default(&value) => {}
-            value => self.wrong(&value, &message("`{=}` or `{=}`", &[first, second])),
-        }
-        false
-    }
-
-    pub(crate) fn optional_bool(&mut self, value: Value<'_>) -> Option<bool> {
-        match value {
-            Value::Bool(value) => Some(value),
-            value => {
-                if !is_default(&value) {
-                    self.wrong(&value, "`true` or `false` without quotes");
-                }
-                None
-            }
-        }
-    }
-
-    fn bool(&mut self, slot: &mut bool, value: Value<'_>) {
-        if let Some(value) = self.optional_bool(value) {
-            *slot = value;
-        }
-    }
-
-    pub(crate) fn optional_text<'a>(
-        &mut self,
-        value: Value<'a>,
-        valid: fn(&str) -> bool,
-        what: &str,
-    ) -> Option<&'a str> {
-        if is_default(&value) {
-            return None;
-        }
-        match value {
-            Value::String(text) if valid(text) => Some(text),
-            value => {
-                self.wrong(&value, what);
-                None
-            }
-        }
-    }
-
-    fn text<'a>(&mut self, slot: &mut &'a str, value: Value<'a>, valid: fn(&str) -> bool, what: &str) {
-        if let Some(text) = self.optional_text(value, valid, what) {
-            *slot = text;
-        }
-    }
-
-    pub(crate) fn object<'a>(&mut self, value: Value<'a>) -> Option<&'a str> {
-        match value {
-            Value::Object(text) => Some(text),
-            value => {
-                if !is_default(&value) {
-                    self.wrong(&value, "an object");
-                }
-                None
-            }
-        }
-    }
-
-    pub(crate) fn array<'a>(&mut self, value: Value<'a>) -> Option<&'a str> {
-        match value {
-            Value::Array(text) => Some(text),
-            value => {
-                if !is_default(&value) {
-                    self.wrong(&value, "a list");
-                }
-                None
-            }
-        }
-    }
-
-    pub(crate) fn expiration(&mut self, value: Value<'_>) -> Option<TokenExpiration> {
-        if is_default(&value) {
-            return None;
-        }
-        let text = match &value {
-            Value::Number(text) => Some(*text),
-            Value::String(text) => Some(*text),
-            _ => None,
-        };
-        match text.and_then(TokenExpiration::clamped) {
-            Some(found) if !found.clamped => Some(found.value),
-            _ => {
-                self.wrong(&value, "a whole number of seconds from 600 to 4294967296");
-                None
-            }
-        }
-    }
-
-    fn file_mode(&mut self, value: Value<'_>) -> Option<u16> {
-        if is_default(&value) {
-            return None;
-        }
-        match &value {
-            Value::String(text) => match values::parse_file_mode(text) {
-                Ok(mode) => return Some(mode),
-                Err(what) => self.wrong(&value, what),
-            },
-            Value::Number(_) => self.wrong(
-                &value,
-                "an octal mode in quotes, such as `\"0440\"` (without them, YAML reads `0440` as 288)",
-            ),
-            _ => self.wrong(&value, "an octal mode as text, such as `\"0440\"`"),
-        }
-        None
-    }
-
-    pub(crate) fn region<'a>(&mut self, value: Value<'a>) -> Option<Region<'a>> {
-        let text = self.optional_text(value, |text| Region::parse(text).is_some(), Region::EXPECTED)?;
-        Region::parse(text)
-    }
-
-    pub(crate) fn endpoint<'a>(&mut self, value: Value<'a>, plain: PlainHttp) -> Option<&'a str> {
-        let url = self.optional_text(value, |_| true, plain.expected())?;
-        if url::is_endpoint(url, plain) {
-            Some(url)
-        } else {
-            self.wrong(&Value::String(url), plain.expected());
-            None
-        }
-    }
-}
-
-/// `null` and `""` mean the default, as if the field were absent.
-pub(crate) fn is_default(value: &Value<'_>) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        _ => false,
     }
 }

@@ -8,7 +8,11 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, client::conn::http1::SendRequest, header};
+use hyper::{
+    Method,
+    client::conn::http1::SendRequest,
+    header::{self, HeaderValue},
+};
 use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -58,6 +62,8 @@ pub struct Request {
 pub struct Response {
     /// The status code.
     pub status: u16,
+    /// The texts of its `Warning` headers.
+    pub warnings: Vec<String>,
     /// The body.
     pub body: Bytes,
 }
@@ -171,9 +177,10 @@ impl Client {
         }
         let answer = answer.map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
+        let warnings = answer.headers().get_all(header::WARNING).iter().filter_map(warning_text).collect();
         let body = answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
         self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
-        Ok(Response { status, body })
+        Ok(Response { status, warnings, body })
     }
 
     fn idle(&self) -> Option<SendRequest<Full<Bytes>>> {
@@ -201,7 +208,8 @@ impl Client {
             .uri(&request.path)
             .header(header::HOST, self.shared.address.to_string())
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
-            .header(header::ACCEPT, "application/json");
+            // What `/openid/v1/jwks` gives has a type of its own.
+            .header(header::ACCEPT, "application/json, */*;q=0.1");
         for (name, value) in &request.headers {
             head = head.header(*name, value);
         }
@@ -283,6 +291,17 @@ impl Request {
         self.headers.push(("content-type", content_type.to_owned()));
         self
     }
+}
+
+/// The text in `299 - "text"` (<https://www.rfc-editor.org/rfc/rfc7234#section-5.5>).
+fn warning_text(header: &HeaderValue) -> Option<String> {
+    let quoted = header.to_str().ok()?.split_once('"')?.1.strip_suffix('"')?;
+    let mut text = String::new();
+    let mut characters = quoted.chars();
+    while let Some(character) = characters.next() {
+        text.extend(if character == '\\' { characters.next() } else { Some(character) });
+    }
+    Some(text)
 }
 
 impl Response {

@@ -13,7 +13,7 @@ use crate::{
     certificates::{self, Authority},
     client::Client,
     error::{Error, Result},
-    process::Group,
+    process::Processes,
 };
 
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -49,7 +49,7 @@ pub struct Environment {
     admin_token: String,
     kubeconfig_path: PathBuf,
     client: Client,
-    group: Group,
+    group: Processes,
 }
 
 impl Environment {
@@ -130,6 +130,24 @@ impl Environment {
     /// etcd's process id.
     pub fn etcd_pid(&self) -> Option<u32> {
         self.group.pid("etcd")
+    }
+
+    /// Stops the API server where it stands (SIGSTOP): its connections stay open and say nothing.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn pause_api_server(&self) -> Result<()> {
+        self.group.signal("kube-apiserver", "STOP")
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn resume_api_server(&self) -> Result<()> {
+        self.group.signal("kube-apiserver", "CONT")
     }
 
     /// Writes a file into the directory, which only its owner can read.
@@ -233,7 +251,7 @@ impl Environment {
 }
 
 async fn start(binaries: &Binaries, options: &Options) -> Result<Environment> {
-    let mut group = Group::new()?;
+    let mut group = Processes::new()?;
     let (etcd_port, api_port) = free_ports()?;
     let etcd_url = format!("http://127.0.0.1:{etcd_port}");
     let url = format!("https://127.0.0.1:{api_port}");
@@ -291,7 +309,7 @@ async fn start(binaries: &Binaries, options: &Options) -> Result<Environment> {
     Ok(Environment { url, etcd_url, ca_pem, admin_token, kubeconfig_path, client, group })
 }
 
-async fn wait_until_ready(client: &Client, group: &mut Group) -> Result<()> {
+async fn wait_until_ready(client: &Client, group: &mut Processes) -> Result<()> {
     let start = Instant::now();
     loop {
         let readiness = client.send(crate::client::Request::get("/readyz")).await;

@@ -22,3 +22,4 @@ pub use certificates::{Authority, KeyPairPem};
 pub use client::{Client, Identity, Request, Response};
 pub use environment::{Environment, Options};
 pub use error::{Error, Result};
+pub use process::Processes;

@@ -27,15 +27,21 @@ sleep 1
 rm -rf "$1"
 "#;
 
-/// A temporary directory and the processes that work in it.
-pub(crate) struct Group {
+/// A temporary directory and the processes that work in it. The processes are killed and the directory goes when
+/// it is dropped or when this process ends in whatever way.
+pub struct Processes {
     directory: PathBuf,
     children: Vec<(String, Child)>,
     watchdog: Child,
 }
 
-impl Group {
-    pub(crate) fn new() -> Result<Group> {
+impl Processes {
+    /// Makes the directory, which only its owner can read.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made, or `sh` is not there.
+    pub fn new() -> Result<Processes> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let directory = env::temp_dir().join(format!("envtest-{}-{number}", process::id()));
@@ -52,7 +58,7 @@ impl Group {
             .process_group(0)
             .spawn();
         match watchdog {
-            Ok(watchdog) => Ok(Group { directory, children: Vec::new(), watchdog }),
+            Ok(watchdog) => Ok(Processes { directory, children: Vec::new(), watchdog }),
             Err(source) => {
                 let _ = fs::remove_dir_all(&directory);
                 Err(Error::Io { what: "cannot start `sh`".to_owned(), source })
@@ -60,12 +66,17 @@ impl Group {
         }
     }
 
-    pub(crate) fn directory(&self) -> &Path {
+    /// Where they work.
+    pub fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// Writes a file that only its owner can read.
-    pub(crate) fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
         use std::os::unix::fs::OpenOptionsExt;
         let path = self.directory.join(name);
         let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
@@ -74,7 +85,11 @@ impl Group {
     }
 
     /// Starts a program; what it prints goes to `<name>.log`.
-    pub(crate) fn spawn(&mut self, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn spawn(&mut self, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
         let path = self.log_path(name);
         let log = fs::File::create(&path).map_err(Error::file("create", &path))?;
         let errors = log.try_clone().map_err(Error::file("create", &path))?;
@@ -93,7 +108,7 @@ impl Group {
     }
 
     /// The first process that has ended, with the end of its log.
-    pub(crate) fn ended(&mut self) -> Option<(String, ExitStatus, String)> {
+    pub fn ended(&mut self) -> Option<(String, ExitStatus, String)> {
         let ended = |(name, child): &mut (String, Child)| {
             child.try_wait().ok().flatten().map(|status| (name.clone(), status))
         };
@@ -103,13 +118,35 @@ impl Group {
     }
 
     /// The process id of a program that was started.
-    pub(crate) fn pid(&self, name: &str) -> Option<u32> {
+    pub fn pid(&self, name: &str) -> Option<u32> {
         self.children.iter().find(|(child, _)| *child == name).map(|(_, child)| child.id())
     }
 
     /// The end of a program's log.
-    pub(crate) fn log(&self, name: &str) -> String {
+    pub fn log(&self, name: &str) -> String {
         fs::read(self.log_path(name)).map(|log| last_lines(&log)).unwrap_or_default()
+    }
+
+    /// Sends a signal, such as `TERM`, to a program that was started.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run any more.
+    pub fn signal(&self, name: &str, signal: &str) -> Result<()> {
+        let pid = self.pid(name).ok_or_else(|| Error::Start(format!("`{name}` was not started")))?;
+        let kill = Command::new("kill").args(["-s", signal, &pid.to_string()]).stderr(Stdio::null()).status();
+        match kill {
+            Ok(status) if status.success() => Ok(()),
+            Ok(_) => Err(Error::Start(format!("no process {pid} to send SIG{signal} to"))),
+            Err(source) => Err(Error::Io { what: "cannot start `kill`".to_owned(), source }),
+        }
+    }
+
+    /// Everything a program has printed so far.
+    pub fn output(&self, name: &str) -> String {
+        fs::read(self.log_path(name))
+            .map(|log| String::from_utf8_lossy(&log).into_owned())
+            .unwrap_or_default()
     }
 
     fn log_path(&self, name: &str) -> PathBuf {
@@ -123,7 +160,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for Processes {
     fn drop(&mut self) {
         // The last that was started goes first: an API server without its etcd fills its log.
         for (_, child) in self.children.iter_mut().rev() {

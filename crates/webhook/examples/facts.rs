@@ -88,7 +88,7 @@ fn print(when: &str, start: Instant) -> anyhow::Result<()> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let memory: Vec<String> = status
         .lines()
-        .filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS"))
+        .filter(|line| ["VmHWM", "VmRSS", "RssAnon"].iter().any(|name| line.starts_with(name)))
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
     println!("{when} after {} ms: {}", start.elapsed().as_millis(), memory.join(", "));

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use hyper::StatusCode;
+use pod_identity_core::mapping;
 use pod_identity_core::{
     Arena, ConfigMap, Found, Lookup, Problems, ReadError, Request, Review, ServiceAccount, Settings,
 };
@@ -115,7 +116,9 @@ impl Admission {
                 Lookup::ConfigMap { .. } => {
                     let mapping = mapping.get_or_init(|| self.facts.mapping());
                     facts.config_map = Some(match &**mapping {
-                        Mapping::There(document) => Found::There(ConfigMap::from_document(document)),
+                        Mapping::There(index) => {
+                            Found::There(ConfigMap::from(mapping::Mapping::Index(index)))
+                        }
                         Mapping::NotThere => Found::NotThere,
                         Mapping::Unknown(unknown) => Found::Unknown(unknown.clone()),
                     });

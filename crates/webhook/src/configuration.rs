@@ -1,8 +1,9 @@
 //! The settings as the webhook holds them: read once, used by every request until others take their place.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use pod_identity_core::mapping::{Index, Mapping};
 use pod_identity_core::{Arena, Mode, Problems, Settings};
 
 /// The settings that hold now. Whoever reads newer ones stores them here.
@@ -25,6 +26,8 @@ struct Modes<'a> {
 struct Source {
     text: String,
     arena: Arena,
+    /// Of the mapping, which is not to be passed over for each request.
+    mapping: OnceLock<Index<'static>>,
 }
 
 /// Settings, with the text that they were read from.
@@ -52,10 +55,14 @@ impl Configuration {
     /// Everything that is wrong with them, at once.
     pub fn read(text: String) -> Result<Self, Problems> {
         let mut problems = Problems::default();
-        let document = Document::new(Source { text, arena: Arena::default() }, |source| {
-            let (settings, found) = Settings::read(&source.text, &source.arena);
+        let source = Source { text, arena: Arena::default(), mapping: OnceLock::new() };
+        let document = Document::new(source, |source| {
+            let (mut settings, found) = Settings::read(&source.text, &source.arena);
             problems = found;
             settings.check(&mut problems, &source.arena);
+            settings.mapping = settings.mapping.map(|mapping| {
+                Mapping::Index(source.mapping.get_or_init(|| Index::new(mapping.text().to_owned())))
+            });
             Modes { verifying: Settings { mode: Mode::Verify, ..settings.clone() }, written: settings }
         });
         if problems.is_empty() { Ok(Self(document)) } else { Err(problems) }

@@ -1,7 +1,9 @@
-//! What is held, for whoever looks for a fault: with `--enable-debugging-handlers`, on loopback only.
+//! What is held, for whoever looks for a fault: with `--enable-debugging-handlers`, on loopback only, on the port after
+//! the one for metrics.
 //!
 //! | path | shows |
 //! | --- | --- |
+//! | `/debug/` | these paths |
 //! | `/debug/service-account?namespace=…&name=…` | what is held of a ServiceAccount |
 //! | `/debug/mapping` | how much of a mapping there is, in the settings and in the ConfigMap |
 //! | `/debug/settings` | the settings, but for the large ones |
@@ -9,14 +11,26 @@
 //! How many ServiceAccounts are held is among the metrics.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
 
 use hyper::StatusCode;
 use pod_identity_core::{Mode, Settings};
 use serde::Serialize;
+use tokio::net::TcpListener;
 
 use crate::configuration;
 use crate::facts::{Facts, Held, Mapping};
 use crate::status::Failure;
+
+/// Listens on loopback, where only the pod's own containers and `kubectl port-forward` get to. A free port for 0.
+///
+/// # Errors
+///
+/// When the port is taken.
+pub async fn bind(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
+}
 
 /// Shows what is held. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +49,7 @@ impl Debug {
     /// What a path below `/debug/` shows, as JSON.
     pub(crate) fn show(&self, path: &str, query: &str) -> Result<String, Failure> {
         match path {
+            "/debug/" => json(&PATHS),
             "/debug/service-account" => {
                 let message = "expected `?namespace=…&name=…`";
                 let missing = || Failure::new(StatusCode::BAD_REQUEST, message);
@@ -65,9 +80,9 @@ impl Debug {
     }
 
     fn mapping(&self) -> Result<String, Failure> {
-        let settings = self.configuration.load().settings().mapping.map_or(0, str::len);
+        let settings = self.configuration.load().settings().mapping.map_or(0, |mapping| mapping.text().len());
         let config_map = match &*self.facts.mapping() {
-            Mapping::There(document) => Some(document.len()),
+            Mapping::There(index) => Some(index.text().len()),
             Mapping::NotThere | Mapping::Unknown(_) => None,
         };
         json(&MappingSizes { settings_bytes: settings, config_map_bytes: config_map })
@@ -131,6 +146,10 @@ impl<'a> Summary<'a> {
     }
 }
 
+/// What there is to ask for.
+const PATHS: [&str; 3] =
+    ["/debug/service-account?namespace=NAMESPACE&name=NAME", "/debug/mapping", "/debug/settings"];
+
 fn json(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(value)
         .map_err(|_| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "what is held could not be written"))
@@ -139,4 +158,40 @@ fn json(value: &impl Serialize) -> Result<String, Failure> {
 /// A parameter as it is written: what is looked for are names, which need no escapes.
 fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     query.split('&').find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use arc_swap::ArcSwap;
+    use hyper::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+
+    use super::*;
+    use crate::configuration::Configuration;
+    use crate::facts::LiveReads;
+    use crate::metrics::Metrics;
+
+    #[tokio::test]
+    async fn what_is_listed_is_there() {
+        let (service, _asked) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
+        let live = LiveReads { grace_period: Duration::ZERO, limit: 0 };
+        let facts =
+            Facts::new(Client::new(service, "default"), "eks.amazonaws.com", live, Metrics::default());
+        let settings = Configuration::read("{}".to_owned()).unwrap();
+        let debug = Debug::new(Arc::new(ArcSwap::from_pointee(settings)), facts);
+        let paths: Vec<String> = serde_json::from_str(&debug.show("/debug/", "").unwrap()).unwrap();
+        assert_eq!(paths, PATHS);
+        for path in paths {
+            let (path, query) = path.split_once('?').unwrap_or((&path, ""));
+            debug.show(path, query).unwrap();
+        }
+        assert_eq!(
+            debug.show("/debug/alpha/cache", ""),
+            Err(Failure::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        );
+    }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use kube::Client;
+use pod_identity_core::mapping::Index;
 use pod_identity_core::names::{is_dns_label, is_dns_subdomain};
 use pod_identity_core::{Found, Unknown};
 
@@ -50,7 +51,7 @@ pub enum Held {
 #[derive(Clone, Debug)]
 pub enum Mapping {
     /// The document under the key, the last good one.
-    There(Arc<str>),
+    There(Index<'static>),
     /// There is no such ConfigMap, or no such key.
     NotThere,
     /// Nobody knows yet: it is not watched, or the API server has not answered.

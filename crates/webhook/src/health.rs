@@ -28,10 +28,10 @@ impl Health {
 
     /// Whether requests are answered as they should be; otherwise what is missing.
     pub(crate) fn readyz(&self) -> (StatusCode, String) {
-        let mut missing = self.readiness.missing();
         if self.phases.now() > Phase::Serving {
-            missing.push("another replica: this one is shutting down");
+            return (StatusCode::SERVICE_UNAVAILABLE, "not ready: shutting down\n".to_owned());
         }
+        let missing = self.readiness.missing();
         if missing.is_empty() {
             return (StatusCode::OK, "ok\n".to_owned());
         }

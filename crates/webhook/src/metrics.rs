@@ -109,6 +109,7 @@ pub struct Families {
     pub request_seconds: Family<Path, Histogram, fn() -> Histogram>,
     pub connections: Gauge,
     pub refused_connections: Family<Reason, Counter>,
+    pub handshake_errors: Counter,
     pub body_bytes: Gauge,
     pub service_accounts: Family<Kind, Gauge>,
     pub watch_heard: Family<Kind, Gauge<f64, std::sync::atomic::AtomicU64>>,
@@ -134,6 +135,7 @@ impl Default for Families {
             request_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             connections: Gauge::default(),
             refused_connections: Family::default(),
+            handshake_errors: Counter::default(),
             body_bytes: Gauge::default(),
             service_accounts: Family::default(),
             watch_heard: Family::default(),
@@ -149,7 +151,34 @@ impl Default for Families {
     }
 }
 
+/// Series that alerts look at, and that a healthy webhook never counts.
+const DECISIONS: [(&str, &str); 3] =
+    [("failed", "panic"), ("unchanged", "lookup_unknown"), ("refused", "lookup_unknown")];
+const WATCHED: [&str; 2] = ["service_account", "config_map"];
+const TOO_MUCH: [&str; 3] = ["connections", "gave_way", "bodies"];
+const FRUITLESS: [&str; 7] =
+    ["forbidden", "unauthorized", "timed_out", "unreachable", "unreadable", "refused", "limited"];
+
 impl Metrics {
+    /// Begins to count at zero what alerts look at: a series that appears with its first event has not increased
+    /// (<https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics>).
+    pub fn begin_at_zero(&self) {
+        for (outcome, reason) in DECISIONS {
+            drop(self.decisions.get_or_create(&DecisionLabels { outcome, reason }));
+        }
+        drop(self.warnings.get_or_create(&"lookup_unknown".into()));
+        for kind in WATCHED {
+            drop(self.watch_errors.get_or_create(&kind.into()));
+            drop(self.undecodable_objects.get_or_create(&kind.into()));
+        }
+        for reason in TOO_MUCH {
+            drop(self.refused_connections.get_or_create(&reason.into()));
+        }
+        for outcome in FRUITLESS {
+            drop(self.live_reads.get_or_create(&outcome.into()));
+        }
+    }
+
     /// All of them under their names, to be encoded.
     #[must_use]
     pub fn registry(&self) -> Registry {
@@ -186,6 +215,11 @@ impl Metrics {
             "refused_total",
             "Connections and requests that were refused because there was too much at once, by reason",
             self.refused_connections.clone(),
+        );
+        r.register(
+            "handshake_errors_total",
+            "TLS handshakes that failed by what was said in them",
+            self.handshake_errors.clone(),
         );
         r.register_with_unit(
             "body",
@@ -238,5 +272,45 @@ impl Metrics {
             self.registration_writes.clone(),
         );
         registry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn what_alerts_look_at_is_there_from_the_start() {
+        let metrics = Metrics::default();
+        metrics.begin_at_zero();
+        let mut text = String::new();
+        encode(&mut text, &metrics.registry()).unwrap();
+        let mut series: Vec<&str> = text.lines().filter(|line| line.contains('{')).collect();
+        series.sort_unstable();
+        assert_eq!(
+            series,
+            [
+                r#"pod_identity_webhook_decisions_total{outcome="failed",reason="panic"} 0"#,
+                r#"pod_identity_webhook_decisions_total{outcome="refused",reason="lookup_unknown"} 0"#,
+                r#"pod_identity_webhook_decisions_total{outcome="unchanged",reason="lookup_unknown"} 0"#,
+                r#"pod_identity_webhook_live_reads_total{outcome="forbidden"} 0"#,
+                r#"pod_identity_webhook_live_reads_total{outcome="limited"} 0"#,
+                r#"pod_identity_webhook_live_reads_total{outcome="refused"} 0"#,
+                r#"pod_identity_webhook_live_reads_total{outcome="timed_out"} 0"#,
+                r#"pod_identity_webhook_live_reads_total{outcome="unauthorized"} 0"#,
+                r#"pod_identity_webhook_live_reads_total{outcome="unreachable"} 0"#,
+                r#"pod_identity_webhook_live_reads_total{outcome="unreadable"} 0"#,
+                r#"pod_identity_webhook_refused_total{reason="bodies"} 0"#,
+                r#"pod_identity_webhook_refused_total{reason="connections"} 0"#,
+                r#"pod_identity_webhook_refused_total{reason="gave_way"} 0"#,
+                r#"pod_identity_webhook_undecodable_objects_total{kind="config_map"} 0"#,
+                r#"pod_identity_webhook_undecodable_objects_total{kind="service_account"} 0"#,
+                r#"pod_identity_webhook_warnings_total{reason="lookup_unknown"} 0"#,
+                r#"pod_identity_webhook_watch_errors_total{kind="config_map"} 0"#,
+                r#"pod_identity_webhook_watch_errors_total{kind="service_account"} 0"#,
+            ]
+        );
     }
 }

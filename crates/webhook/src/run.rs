@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use crate::admission::Admission;
 use crate::args::{Args, KubernetesFlags, ServingFlags, TlsFlags};
 use crate::certificates::{Certificates, Lifetimes, Names};
-use crate::debug::Debug;
+use crate::debug::{self, Debug};
 use crate::facts::{ConfigMapKey, Facts, LiveReads};
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -75,8 +75,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let listener = listen(port, "--port")?;
     let metrics_listener = listen(metrics_port, "--metrics-port")?;
+    let debug_listener = match enable_debugging_handlers {
+        true => Some(listen_for_debugging(metrics_port).await?),
+        false => None,
+    };
 
     let metrics = Metrics::default();
+    metrics.begin_at_zero();
     let readiness = Readiness::default();
     let (shutdown, phases) = Shutdown::new();
     let mut tasks = Tasks::default();
@@ -113,9 +118,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         )),
         tokio::spawn(serve(metrics_listener, None, router(Serves::Health), Limits::HEALTH, &phases)),
     ];
-    if enable_debugging_handlers {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback")?;
+    if let Some(listener) = debug_listener {
         tracing::info!("what is held is shown on http://{}/debug/", listener.local_addr()?);
         let debug = Serves::Debug(Debug::new(configuration, facts));
         servers.push(tokio::spawn(serve(listener, None, router(debug), Limits::HEALTH, &phases)));
@@ -197,4 +200,46 @@ fn listen(port: u16, flag: &str) -> anyhow::Result<TcpListener> {
     bind((Ipv6Addr::UNSPECIFIED, port).into())
         .or_else(|_| bind((Ipv4Addr::UNSPECIFIED, port).into()))
         .with_context(|| format!("cannot listen on port {port} (`{flag}`)"))
+}
+
+/// Listens on the port after the one for metrics: one that is known to whoever forwards it.
+async fn listen_for_debugging(metrics_port: u16) -> anyhow::Result<TcpListener> {
+    let port = metrics_port.checked_add(1).context(
+        "`--enable-debugging-handlers` takes the port after `--metrics-port`: there is none after 65535",
+    )?;
+    debug::bind(port).await.with_context(|| {
+        format!(
+            "cannot listen on port {port} of loopback (`--enable-debugging-handlers` takes the port after `--metrics-port`)"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn debugging_takes_the_port_after_the_one_for_metrics() {
+        let (metrics_port, debug) = loop {
+            let metrics = listen(0, "--metrics-port").unwrap();
+            let port = metrics.local_addr().unwrap().port();
+            // Somebody else may have the next one, or there is none.
+            if let Ok(debug) = listen_for_debugging(port).await {
+                break (port, debug);
+            }
+        };
+        assert_eq!(debug.local_addr().unwrap(), (Ipv4Addr::LOCALHOST, metrics_port + 1).into());
+        assert_eq!(
+            listen_for_debugging(metrics_port).await.unwrap_err().to_string(),
+            format!(
+                "cannot listen on port {} of loopback (`--enable-debugging-handlers` takes the port after \
+                 `--metrics-port`)",
+                metrics_port + 1
+            )
+        );
+        assert_eq!(
+            listen_for_debugging(65535).await.unwrap_err().to_string(),
+            "`--enable-debugging-handlers` takes the port after `--metrics-port`: there is none after 65535"
+        );
+    }
 }

@@ -71,7 +71,7 @@ pub async fn serve(
     mut phases: Phases,
     metrics: Metrics,
 ) {
-    let mut connections = Connections::new(limits, metrics);
+    let mut connections = Connections::new(limits, metrics.clone());
     let mut acceptor = Acceptor { listener, retry: None, pause: SHORTEST_PAUSE };
     loop {
         tokio::select! {
@@ -89,8 +89,8 @@ pub async fn serve(
                     continue;
                 }
                 connections.admit(peer.ip().to_canonical(), |activity, told| {
-                    let (router, phases) = (router.clone(), phases.clone());
-                    Connection { router, limits, phases, activity }.serve(stream, tls, told)
+                    let (router, phases, metrics) = (router.clone(), phases.clone(), metrics.clone());
+                    Connection { router, limits, phases, activity }.serve(stream, tls, told, metrics)
                 });
             }
         }

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pod_identity_core::values::TokenExpiration;
-use pod_identity_core::{Arena, Problem, mapping};
+use pod_identity_core::{Arena, Problem, ServiceAccountLookup, mapping};
 
 use crate::args::{Args, ContainerCredentialsFlags, IdentityFlags};
 use crate::configuration::Configuration;
@@ -254,6 +254,12 @@ impl SettingsSource {
                 let arena = Arena::default();
                 let ambiguous = mapping::ambiguous_templates(configuration.settings(), &arena);
                 warnings.extend(ambiguous.iter().map(|problem| self.locate(problem, &places).to_string()));
+                if configuration.settings().service_account_lookup == ServiceAccountLookup::Cached {
+                    warnings.push(
+                        "`serviceAccountLookup` has no effect: it is for Kubewarden, here ServiceAccounts are watched"
+                            .to_owned(),
+                    );
+                }
                 Ok(Loaded { configuration, warnings })
             }
             Ok(Ok(_)) => Err(SettingsError { problems }),

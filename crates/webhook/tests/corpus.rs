@@ -46,25 +46,24 @@ fn assert_no_differences(answer: impl FnMut(&Case) -> Answer) {
 }
 
 fn answer(case: &Case, over_tls: bool) -> Answer {
-    let configuration = match Configuration::read(case.settings.clone()) {
-        Ok(configuration) => configuration,
-        Err(problems) => return Answer { settings_message: Some(problems.message()), ..Answer::default() },
-    };
+    if let Err(problems) = Configuration::read(case.settings.clone()) {
+        return Answer { settings_message: Some(problems.message()), ..Answer::default() };
+    }
     let Some(review) = &case.review else { return Answer::default() };
     // A case that only checks is one for `/validate`, where it has to make no difference what the settings say.
     let settings: Value = serde_json::from_str(&case.settings).unwrap();
-    let (path, configuration) = if settings["mode"] == "verify" {
+    let (path, settings) = if settings["mode"] == "verify" {
         let mut settings = settings;
         settings["mode"] = "mutate".into();
-        ("/validate", Configuration::read(settings.to_string()).unwrap())
+        ("/validate", settings.to_string())
     } else {
-        ("/mutate", configuration)
+        ("/mutate", case.settings.clone())
     };
     let body = review.to_string();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (answered, asked) = runtime.block_on(async {
         let (client, asked) = cluster(case);
-        let webhook = Webhook::new(configuration, client);
+        let webhook = Webhook::new(&settings, client);
         hold_config_map(&webhook, &asked).await;
         if over_tls {
             let served = webhook.serve(Limits::ADMISSION).await;
@@ -73,6 +72,7 @@ fn answer(case: &Case, over_tls: bool) -> Answer {
             let lookups = asked.lock().unwrap().clone();
             let second = client.send(post(path, body)).await.unwrap();
             assert_eq!(first.body(), second.body(), "{}: the same connection answers otherwise", case.name);
+            assert_eq!(served.metrics.connections.get(), 1, "{}", case.name);
             served.stop().await;
             (first, lookups)
         } else {

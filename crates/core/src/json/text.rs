@@ -104,21 +104,58 @@ fn code_unit(hex: &str) -> Option<(u32, &str)> {
 /// Appends a JSON string, quotes included.
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars() {
+    let mut rest = text;
+    loop {
+        let plain = rest.len() - after_plain(rest.as_bytes()).len();
+        let (plain, from) = rest.split_at_checked(plain).unwrap_or((rest, ""));
+        out.push_str(plain);
+        let mut chars = from.chars();
+        let Some(c) = chars.next() else { break };
+        rest = chars.as_str();
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            '\0'..'\x20' => {
+            _ => {
                 out.push_str("\\u00");
                 for digit in [c as u32 >> 4, c as u32 & 15] {
                     out.push(char::from_digit(digit, 16).unwrap_or_default());
                 }
             }
-            _ => out.push(c),
         }
     }
     out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each byte of ASCII, at each place, among bytes that are next to those that are looked for.
+    #[test]
+    fn ends_are_found_wherever_they_are() {
+        for around in *b"a/09z.!#[]~\x7f" {
+            for (length, at) in (0..20_usize).flat_map(|length| (0..length).map(move |at| (length, at))) {
+                for byte in 0..128 {
+                    let mut text = vec![around; length];
+                    text[at] = byte;
+                    let rest = |ends: &dyn Fn(u8) -> bool| {
+                        let end = text.iter().position(|byte| ends(*byte)).unwrap_or(length);
+                        &text[end..]
+                    };
+                    assert_eq!(after_plain(&text), rest(&|b| matches!(b, b'"' | b'\\' | ..0x20)), "{text:?}");
+                    let ends_name = |b: u8| b < b'-' || b == b'?' || b & 0x20 == 0;
+                    assert_eq!(after_name(&text), rest(&ends_name), "{text:?}");
+                }
+            }
+        }
+        for text in ["é/ü", "日本語日本語日本語", "ÿÿÿÿÿÿÿÿ"] {
+            assert!(after_plain(text.as_bytes()).is_empty(), "{text}");
+        }
+        for (text, expected) in [("", false), ("pay/api", false), ("p y*", true), ("PAY/日本語?", true)] {
+            assert_eq!(holds_wildcard(text), expected, "{text}");
+        }
+    }
 }

@@ -29,7 +29,7 @@ pub struct ServingFlags {
     /// How long requests are still answered after SIGTERM, while the endpoints change
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::duration)]
     pub drain_period: Duration,
-    /// Show on /debug/alpha/cache what is held; on loopback only
+    /// Show what is held, on loopback only: http://127.0.0.1:10000/debug/, the port after --metrics-port
     #[arg(
         long, value_name = "BOOL", action = Set, num_args = 0..=1, require_equals = true,
         default_value = "false", default_missing_value = "true", value_parser = values::switch

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::Names;
 use super::plan::{Object, Seconds};
+use crate::kubernetes::cause;
 
 /// Longer than an API server takes that is only slow.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -119,8 +120,8 @@ impl Cluster {
         object: Object,
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Answer, Failure> {
-        let unreachable = |error: &dyn std::fmt::Display| Failure::Unreachable(error.to_string());
-        let request = request.map_err(|error| unreachable(&error))?.map(Into::into);
+        let unreachable = |reason: &str| Failure::Unreachable(reason.to_owned());
+        let request = request.map_err(|error| unreachable(&cause(&error)))?.map(Into::into);
         let exchange = async {
             let response = self.client.send(request).await?;
             let (head, body) = response.into_parts();
@@ -128,8 +129,8 @@ impl Cluster {
         };
         let (head, body) = tokio::time::timeout(TIME_LIMIT, exchange)
             .await
-            .map_err(|_| unreachable(&"no answer within 10 s"))?
-            .map_err(|error| unreachable(&error))?;
+            .map_err(|_| unreachable("no answer within 10 s"))?
+            .map_err(|error| unreachable(&cause(&error)))?;
         if head.status.is_success() {
             let at = head.headers.get(DATE).and_then(|date| {
                 let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date.as_bytes());
@@ -138,7 +139,7 @@ impl Cluster {
             let object = serde_json::from_slice(&body);
             return object
                 .map(|object| Answer { object, at })
-                .map_err(|_| unreachable(&"the answer is no JSON"));
+                .map_err(|_| unreachable("the answer is no JSON"));
         }
         // A Status; a proxy's page is of no use to anybody.
         let status: Option<Value> = serde_json::from_slice(&body).ok();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use arc_swap::ArcSwap;
-use pod_identity_core::mapping::{ConfigMapCheck, check_config_map};
+use pod_identity_core::mapping::{ConfigMapCheck, Index, check_config_map};
 use pod_identity_core::names::{is_dns_label, is_dns_subdomain};
 use pod_identity_core::{Arena, Unknown};
 use tokio::time::timeout;
@@ -146,7 +146,7 @@ impl Take<'_> {
                 metrics.reloads.get_or_create(&KIND.into()).inc();
             }
             self.shared.mapping.store(Arc::new(match document {
-                Document::There(text) => Mapping::There(text.into()),
+                Document::There(text) => Mapping::There(Index::new(text)),
                 Document::NotThere => Mapping::NotThere,
             }));
         }
@@ -177,6 +177,8 @@ impl Fold for Take<'_> {
     fn begin(&mut self) {
         self.is_listed = false;
     }
+
+    fn lists(&mut self, _version: Option<u64>) {}
 
     fn listed(&mut self, object: &[u8]) -> bool {
         // One that cannot be read is there.

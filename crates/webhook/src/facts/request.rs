@@ -11,6 +11,7 @@ use kube::client::Body;
 use tokio::time::{Instant, timeout_at};
 
 use super::object::Status;
+use crate::kubernetes::cause;
 
 /// What is read of an answer that says that something is wrong.
 const MAX_STATUS: usize = 64 << 10;
@@ -104,15 +105,8 @@ impl Answer {
     }
 }
 
-/// The cause that lies deepest: those above it only say that a request failed.
 fn unreachable(error: &dyn Error) -> Failure {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    let mut text = cause.to_string();
-    text.truncate(text.floor_char_boundary(200));
-    Failure::Unreachable(text)
+    Failure::Unreachable(cause(error))
 }
 
 /// Writes what cannot stand in a query as it is.

@@ -66,6 +66,10 @@ impl Fold for Fill {
         self.store.begin();
     }
 
+    fn lists(&mut self, version: Option<u64>) {
+        self.store.lists(version);
+    }
+
     fn listed(&mut self, object: &[u8]) -> bool {
         self.read(object, |object| self.store.changed(object))
     }

@@ -60,6 +60,8 @@ struct Progress {
     /// Bytes in records.
     bytes: usize,
     listing: bool,
+    /// The version of the list that is read, once it is known.
+    list: Option<u64>,
     /// A list was read to its end.
     complete: bool,
     /// The version up to which the watch told everything.
@@ -111,12 +113,18 @@ impl Store {
     pub(super) fn begin(&self) {
         let mut progress = self.progress();
         progress.listing = true;
+        progress.list = None;
         progress.counts.left_out = 0;
         for shard in &self.shards {
             let mut shard = write(shard);
             shard.annotated.iter_mut().for_each(|record| record.set_mark(false));
             shard.bare.iter_mut().for_each(|bare| *bare &= !MARK);
         }
+    }
+
+    /// This is the version of the list.
+    pub(super) fn lists(&self, version: Option<u64>) {
+        self.progress().list = version;
     }
 
     /// The list has ended; this is its version.
@@ -187,9 +195,10 @@ impl Store {
         let is_newer =
             object.version.is_some_and(|version| version > progress.reached) && !progress.is_behind(object);
         // What the watch has passed and is not held was deleted since: added, it would stay for ever. While a list is
-        // read, nobody knows how new that is which is held.
+        // read, what is held may be as new as the list.
+        let may_replace = !progress.listing || progress.list.is_some_and(|list| object.version > Some(list));
         let is_folded =
-            is_newer && (held == Held::Missing || !progress.listing) && progress.ahead.len() < MAX_AHEAD;
+            is_newer && (held == Held::Missing || may_replace) && progress.ahead.len() < MAX_AHEAD;
         if is_folded {
             self.put(&mut progress, self.hash(&object.namespace, &object.name), object);
             let key = format!("{}/{}", object.namespace, object.name);

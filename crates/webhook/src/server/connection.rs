@@ -24,6 +24,7 @@ use super::Limits;
 use super::activity::{Activity, Phase};
 use super::connections::Told;
 use super::timed::Timed;
+use crate::metrics::Metrics;
 use crate::router::Router;
 use crate::shutdown::{self, Phases};
 
@@ -43,7 +44,13 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Serves it until it ends, or is told to: then it ends as soon as no request is being answered.
-    pub(super) async fn serve(self, stream: TcpStream, tls: Option<Arc<ServerConfig>>, told: Told) {
+    pub(super) async fn serve(
+        self,
+        stream: TcpStream,
+        tls: Option<Arc<ServerConfig>>,
+        told: Told,
+        metrics: Metrics,
+    ) {
         let Some(tls) = tls else { return self.serve_http(stream, told).await };
         let (mut told, limit) = (told, self.limits.handshake);
         let accepted = tokio::select! {
@@ -53,7 +60,7 @@ impl Connection {
         };
         match accepted {
             Ok(Ok(stream)) => self.serve_http(stream, told).await,
-            Ok(Err(error)) => tracing::debug!(%error, "handshake failed"),
+            Ok(Err(error)) => handshake_failed(&metrics, &error),
             Err(_) => tracing::debug!("handshake took too long"),
         }
     }
@@ -128,6 +135,22 @@ fn is_overdue(
         }
     }
     false
+}
+
+/// Counts and logs a handshake that failed by what was said in it: the certificate is not trusted here or there, or
+/// nothing is spoken that both sides know. Whoever connects and goes away again is no news.
+pub(super) fn handshake_failed(metrics: &Metrics, error: &io::Error) {
+    // What rustls complains about is of this kind.
+    let is_news = error.kind() == io::ErrorKind::InvalidData && {
+        metrics.handshake_errors.inc();
+        // Ever fewer of them: anybody who can connect can make one.
+        metrics.handshake_errors.get().is_power_of_two()
+    };
+    if is_news {
+        tracing::warn!(%error, count = metrics.handshake_errors.get(), "a TLS handshake failed");
+    } else {
+        tracing::debug!(%error, "a TLS handshake failed");
+    }
 }
 
 async fn handshake(

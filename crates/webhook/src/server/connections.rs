@@ -116,3 +116,66 @@ impl Connections {
         self.metrics.connections.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLOOD: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
+
+    /// Connections that wait for the answer to a request, all of one address.
+    fn full_of(phase: Phase) -> Connections {
+        let mut connections =
+            Connections::new(Limits { connections: 4, ..Limits::ADMISSION }, Metrics::default());
+        for _ in 0..4 {
+            admit(&mut connections, FLOOD, phase);
+        }
+        connections
+    }
+
+    /// Admits one that stays until it is told, and says whether it got in.
+    fn admit(connections: &mut Connections, peer: IpAddr, phase: Phase) -> bool {
+        let before = connections.tasks.len();
+        connections.admit(peer, |activity, told| {
+            activity.enter(phase);
+            async move {
+                let _ = told.await;
+            }
+        });
+        connections.tasks.len() > before
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_may_take_two_seconds_before_its_connection_gives_way() {
+        let mut connections = full_of(Phase::Answer);
+        assert!(!admit(&mut connections, OTHER, Phase::Idle));
+        tokio::time::advance(PATIENCE).await;
+        assert!(!admit(&mut connections, FLOOD, Phase::Idle), "not to its own address");
+        assert!(admit(&mut connections, OTHER, Phase::Idle));
+        connections.ended().await;
+        assert_eq!((connections.open.len(), connections.tasks.len()), (4, 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_come_to_have_as_many_connections_each() {
+        for phase in [Phase::Handshake, Phase::Idle, Phase::Head] {
+            let mut connections = full_of(phase);
+            for has_room in [true, true, false] {
+                assert_eq!(admit(&mut connections, OTHER, Phase::Answer), has_room, "{phase:?}");
+                if has_room {
+                    connections.ended().await;
+                }
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_so_many_are_about_to_end() {
+        let mut connections = full_of(Phase::Idle);
+        // Nobody has been polled since, so nobody has ended.
+        assert!(admit(&mut connections, OTHER, Phase::Idle));
+        assert!(!admit(&mut connections, OTHER, Phase::Idle));
+        connections.finish().await;
+    }
+}

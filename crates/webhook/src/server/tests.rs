@@ -174,3 +174,17 @@ async fn no_handshake_is_made_with_a_caller_who_has_gone() {
         assert_eq!(refused, has_gone.then_some(io::ErrorKind::ConnectionAborted));
     }
 }
+
+#[test]
+fn handshakes_that_fail_are_counted_unless_nobody_is_there() {
+    let metrics = Metrics::default();
+    for kind in [
+        io::ErrorKind::InvalidData,
+        io::ErrorKind::ConnectionAborted,
+        io::ErrorKind::UnexpectedEof,
+        io::ErrorKind::InvalidData,
+    ] {
+        connection::handshake_failed(&metrics, &kind.into());
+    }
+    assert_eq!(metrics.handshake_errors.get(), 2);
+}

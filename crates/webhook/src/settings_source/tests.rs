@@ -302,3 +302,11 @@ fn ambiguous_templates_are_warned_about() {
         ]
     );
 }
+
+#[test]
+fn what_is_for_kubewarden_alone_is_said() {
+    assert_eq!(
+        read(&["--config=c"], &["serviceAccountLookup: cached"]).unwrap().warnings,
+        ["`serviceAccountLookup` has no effect: it is for Kubewarden, here ServiceAccounts are watched"]
+    );
+}

@@ -45,8 +45,8 @@ pub(crate) fn api_server(answers: Answers) -> (Client, Arc<Mutex<Vec<String>>>) 
         let mut unanswered = Vec::new();
         while let Some((request, respond)) = handle.next_request().await {
             let path = request.uri().to_string();
+            paths.lock().unwrap().push(path.clone());
             let answer = answers(&path);
-            paths.lock().unwrap().push(path);
             let Some((status, body)) = answer else {
                 unanswered.push(respond);
                 continue;
@@ -71,7 +71,8 @@ pub(crate) struct Webhook {
 
 impl Webhook {
     /// With these settings and this API server.
-    pub(crate) fn new(configuration: Configuration, client: Client) -> Self {
+    pub(crate) fn new(settings: &str, client: Client) -> Self {
+        let configuration = Configuration::read(settings.to_owned()).unwrap();
         let (shutdown, phases) = Shutdown::new();
         let (metrics, readiness) = (Metrics::default(), Readiness::default());
         let live = LiveReads { grace_period: Duration::from_secs(1), limit: 50 };

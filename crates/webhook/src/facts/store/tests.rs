@@ -172,6 +172,18 @@ fn an_annotated_service_account_costs_its_text_and_at_most_48_bytes() {
         }
     }
     assert!(worst <= 48.0, "{worst}");
+
+    // Listed again, it takes nothing more, not even meanwhile.
+    let allocated = store.allocated();
+    store.begin();
+    for i in 1..=50_000 {
+        store.changed(&object(&format!("service-account-{i}"), i, &[("role-arn", role)]));
+        if i % 1000 == 0 {
+            assert_eq!(store.allocated(), allocated);
+        }
+    }
+    store.complete(Some(50_000));
+    assert_eq!((store.counts(), store.allocated()), (counts(50_000, 0, 0), allocated));
 }
 
 /// What happens in a cluster, and in which order we hear of it.
@@ -220,6 +232,8 @@ struct Model {
     heard: usize,
     list: Option<Listing>,
     answers: VecDeque<(u8, Object)>,
+    /// The versions that answers had when they were taken over: from then on nothing older is held.
+    taken_over: BTreeMap<u8, u64>,
 }
 
 #[derive(Default)]
@@ -267,7 +281,8 @@ impl Model {
                 self.objects.iter().map(|(name, object)| (*name, *object)).collect::<VecDeque<_>>(),
             )
         };
-        let (_, items) = list.snapshot.get_or_insert_with(snapshot);
+        let (version, items) = list.snapshot.get_or_insert_with(snapshot);
+        store.lists(Some(*version));
         match items.pop_front() {
             Some((name, object)) => store.changed(&as_object(name, object)),
             None => return false,
@@ -294,7 +309,24 @@ impl Model {
             stands == read || later.any(|to| as_object(name, (0, to)).held_annotations(PREFIX) == stands),
             "{stands:?} instead of {read:?}"
         );
+        if store.held("shop", &name.to_string()) == held(&annotations(object.1)) {
+            let version = self.taken_over.entry(name).or_default();
+            *version = object.0.max(*version);
+        }
         true
+    }
+
+    /// Nothing that is held is older than what an answer said.
+    fn check_taken_over(&self, store: &Store) {
+        for (name, version) in &self.taken_over {
+            let mut since = self.changes.iter().filter(|(at, other, _)| other == name && at >= version);
+            let held_now = store.held("shop", &name.to_string());
+            let is_recent = since.any(|(_, _, to)| match to {
+                Some(number) => held_now == held(&annotations(*number)),
+                None => held_now == Held::Missing,
+            });
+            assert!(is_recent, "{name}: {held_now:?}");
+        }
     }
 
     fn take(&mut self, step: Step, store: &Store) {
@@ -350,6 +382,7 @@ proptest! {
         model.take(Step::List, &store);
         for step in steps {
             model.take(step, &store);
+            model.check_taken_over(&store);
         }
         model.list_ends(&store);
         while model.hear(&store) {}

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::configuration::Configuration;
 
-const LIST: &str = "/api/v1/namespaces/eks/configmaps?fieldSelector=metadata.name%3Dmap&limit=500";
+const LIST: &str = "/api/v1/namespaces/eks/configmaps?fieldSelector=metadata.name%3Dmap&limit=5000";
 
 fn config_map(version: u64, data: Value) -> Value {
     json!({
@@ -33,7 +33,7 @@ const _: fn(&Facts, ConfigMapKey, Arc<ArcSwap<Configuration>>, crate::readiness:
 
 fn shown(facts: &Facts) -> String {
     match &*facts.mapping() {
-        Mapping::There(document) => format!("there: {document}"),
+        Mapping::There(index) => format!("there: {}", index.text()),
         Mapping::NotThere => "not there".to_owned(),
         Mapping::Unknown(Unknown { reason, remedy }) => format!("unknown: {reason}; {remedy}"),
     }

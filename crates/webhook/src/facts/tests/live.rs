@@ -282,7 +282,7 @@ async fn what_is_newer_wins() {
         let readiness = Readiness::default();
         let watching = facts.watch_service_accounts(readiness.pending("service accounts"));
         let reading = async {
-            server.expect("/api/v1/serviceaccounts?limit=500", 200, list(3, "", &[])).await;
+            server.expect("/api/v1/serviceaccounts?limit=5000", 200, list(3, "", &[])).await;
             let watch = server.asked().await.stream();
             let (answer, ()) = tokio::join!(read(&facts, "api"), async {
                 let asked = server.asked().await;

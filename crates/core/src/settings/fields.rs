@@ -1,0 +1,246 @@
+//! Reads objects field by field, and reports what is wrong with the fields.
+
+use crate::error::ReadError;
+use crate::json::{Arena, Scanner, Value};
+use crate::message::message;
+use crate::names::Names;
+use crate::url::{self, PlainHttp};
+use crate::values::{self, Region, TokenExpiration};
+
+use super::problem::{self, Place, Problems, expected};
+
+/// What is done with a field: its name, its value and where it stands.
+type OnField<'f, 'a> = &'f mut dyn FnMut(&str, Value<'a>, &Place<'_>, &mut Problems);
+
+/// Goes through the fields of an object whose syntax was checked; the unknown ones are problems.
+pub(crate) fn fields<'a>(
+    object: &'a str,
+    place: &Place<'_>,
+    problems: &mut Problems,
+    known: &[&str],
+    arena: &'a Arena,
+    on_field: OnField<'_, 'a>,
+) {
+    let names = each_member(object, arena, &mut |name, value| {
+        on_known(name, value, place, problems, known, on_field);
+    });
+    report_repeated(names, place, problems);
+}
+
+pub(super) fn on_known<'a>(
+    name: &str,
+    value: Value<'a>,
+    place: &Place<'_>,
+    problems: &mut Problems,
+    known: &[&str],
+    on_field: OnField<'_, 'a>,
+) {
+    let place = place.member(name);
+    if known.contains(&name) {
+        on_field(name, value, &place, problems);
+    } else {
+        problems.add(&place, problem::unknown_field(name, known));
+    }
+}
+
+/// Reports names that are there more than once, and objects that cannot be read.
+pub(crate) fn report_repeated(
+    names: Result<Vec<&str>, ReadError>,
+    place: &Place<'_>,
+    problems: &mut Problems,
+) {
+    match names {
+        Ok(names) => {
+            for name in repeated(names) {
+                problems.add(&place.member(name), "stands there twice, expected once".to_owned());
+            }
+        }
+        Err(error) => problems.add(place, error.message()),
+    }
+}
+
+/// Calls back for each member of an object; gives the names.
+pub(crate) fn each_member<'a>(
+    object: &'a str,
+    arena: &'a Arena,
+    on_member: &mut dyn FnMut(&'a str, Value<'a>),
+) -> Result<Vec<&'a str>, ReadError> {
+    let mut s = Scanner::new(object, arena);
+    let names = members_of(&mut s, on_member);
+    s.result(names)
+}
+
+pub(super) fn members_of<'a>(
+    s: &mut Scanner<'a>,
+    on_member: &mut dyn FnMut(&'a str, Value<'a>),
+) -> Vec<&'a str> {
+    let mut names = Vec::new();
+    if let Some(mut members) = s.object(&[]) {
+        while let Some(name) = members.next_any(s) {
+            names.push(name);
+            let value = Value::read(s);
+            on_member(name, value);
+        }
+    }
+    names
+}
+
+/// The names that are there more than once.
+pub(crate) fn repeated(names: Vec<&str>) -> Vec<&str> {
+    Names::new(names).repeated()
+}
+
+/// Takes a value, or reports what was expected. `null` and `""` mean the default.
+pub(crate) struct Take<'t, 'p> {
+    pub(crate) place: &'t Place<'p>,
+    pub(crate) problems: &'t mut Problems,
+}
+
+impl Take<'_, '_> {
+    fn wrong(&mut self, value: &Value<'_>, what: &str) {
+        self.problems.add(self.place, expected(what, value));
+    }
+
+    /// Whether the second of two choices was made; the first is the default.
+    pub(super) fn second(&mut self, value: Value<'_>, first: &str, second: &str) -> bool {
+        match value {
+            Value::String(text) if text == second => return true,
+            Value::String(text) if text == first => {}
+            value if is_default(&value) => {}
+            value => self.wrong(&value, &message("`{=}` or `{=}`", &[first, second])),
+        }
+        false
+    }
+
+    pub(crate) fn optional_bool(&mut self, value: Value<'_>) -> Option<bool> {
+        match value {
+            Value::Bool(value) => Some(value),
+            value => {
+                if !is_default(&value) {
+                    self.wrong(&value, "`true` or `false` without quotes");
+                }
+                None
+            }
+        }
+    }
+
+    pub(super) fn bool(&mut self, slot: &mut bool, value: Value<'_>) {
+        if let Some(value) = self.optional_bool(value) {
+            *slot = value;
+        }
+    }
+
+    pub(crate) fn optional_text<'a>(
+        &mut self,
+        value: Value<'a>,
+        valid: fn(&str) -> bool,
+        what: &str,
+    ) -> Option<&'a str> {
+        if is_default(&value) {
+            return None;
+        }
+        match value {
+            Value::String(text) if valid(text) => Some(text),
+            value => {
+                self.wrong(&value, what);
+                None
+            }
+        }
+    }
+
+    pub(super) fn text<'a>(
+        &mut self,
+        slot: &mut &'a str,
+        value: Value<'a>,
+        valid: fn(&str) -> bool,
+        what: &str,
+    ) {
+        if let Some(text) = self.optional_text(value, valid, what) {
+            *slot = text;
+        }
+    }
+
+    pub(crate) fn object<'a>(&mut self, value: Value<'a>) -> Option<&'a str> {
+        match value {
+            Value::Object(text) => Some(text),
+            value => {
+                if !is_default(&value) {
+                    self.wrong(&value, "an object");
+                }
+                None
+            }
+        }
+    }
+
+    pub(crate) fn array<'a>(&mut self, value: Value<'a>) -> Option<&'a str> {
+        match value {
+            Value::Array(text) => Some(text),
+            value => {
+                if !is_default(&value) {
+                    self.wrong(&value, "a list");
+                }
+                None
+            }
+        }
+    }
+
+    pub(crate) fn expiration(&mut self, value: Value<'_>) -> Option<TokenExpiration> {
+        if is_default(&value) {
+            return None;
+        }
+        let text = match &value {
+            Value::Number(text) => Some(*text),
+            Value::String(text) => Some(*text),
+            _ => None,
+        };
+        match text.and_then(TokenExpiration::clamped) {
+            Some(found) if !found.clamped => Some(found.value),
+            _ => {
+                self.wrong(&value, "a whole number of seconds from 600 to 4294967296");
+                None
+            }
+        }
+    }
+
+    pub(super) fn file_mode(&mut self, value: Value<'_>) -> Option<u16> {
+        if is_default(&value) {
+            return None;
+        }
+        match &value {
+            Value::String(text) => match values::parse_file_mode(text) {
+                Ok(mode) => return Some(mode),
+                Err(what) => self.wrong(&value, what),
+            },
+            Value::Number(_) => self.wrong(
+                &value,
+                "an octal mode in quotes, such as `\"0440\"` (without them, YAML reads `0440` as 288)",
+            ),
+            _ => self.wrong(&value, "an octal mode as text, such as `\"0440\"`"),
+        }
+        None
+    }
+
+    pub(crate) fn region<'a>(&mut self, value: Value<'a>) -> Option<Region<'a>> {
+        let text = self.optional_text(value, |text| Region::parse(text).is_some(), Region::EXPECTED)?;
+        Region::parse(text)
+    }
+
+    pub(crate) fn endpoint<'a>(&mut self, value: Value<'a>, plain: PlainHttp) -> Option<&'a str> {
+        let url = self.optional_text(value, |_| true, plain.expected())?;
+        if url::is_endpoint(url, plain) {
+            Some(url)
+        } else {
+            self.wrong(&Value::String(url), plain.expected());
+            None
+        }
+    }
+}
+
+/// `null` and `""` mean the default, as if the field were absent.
+pub(crate) fn is_default(value: &Value<'_>) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    }
+}

@@ -9,7 +9,7 @@ pub(crate) fn commit(root: &Path) -> String {
     let folder = root.display().to_string();
     let commit = output("git", &["-C", &folder, "rev-parse", "--short=10", "HEAD"]);
     let Some(commit) = commit else { return "unknown".to_owned() };
-    let reports = [":!BENCHMARKS.md", ":!docs/benchmarks"];
+    let reports = [":!BENCHMARKS.md", ":!docs"];
     let status =
         ["-C", &folder, "status", "--porcelain", "--untracked-files=no", "--", ".", reports[0], reports[1]];
     match output("git", &status) {

@@ -86,7 +86,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     }
     if !arguments.quick {
         report.write(&context.root)?;
-        println!("BENCHMARKS.md and docs/benchmarks: written");
+        println!("BENCHMARKS.md, docs/benchmarks and the advice on sizing in docs/operations.md: written");
     }
     Ok(results.sections.values().all(|record| record.failures.is_empty()))
 }

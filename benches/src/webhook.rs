@@ -109,6 +109,27 @@ impl Webhook {
             std::thread::sleep(POLL_INTERVAL);
         }
     }
+
+    /// Waits until it is ready: everything that the API server has is held. Gives the time since its start; none when
+    /// there is no `/readyz` to ask, as with the Go webhook.
+    pub(crate) fn ready(&mut self, context: &Context) -> anyhow::Result<Option<Duration>> {
+        loop {
+            match context.runtime.block_on(self.client.send(Request::get("/readyz"))) {
+                Ok(_) => return Ok(Some(self.started.elapsed())),
+                Err(error) if is_not_there(&error) => return Ok(None),
+                Err(error) if self.started.elapsed() > START_LIMIT => {
+                    return Err(error).with_context(|| format!("{} does not get ready", self.name));
+                }
+                Err(_) => self.process.is_running().with_context(|| self.name)?,
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+}
+
+/// Whether a readiness probe says that the path is not there.
+fn is_not_there(error: &envtest::Error) -> bool {
+    matches!(error, envtest::Error::Refused { status: 404, .. })
 }
 
 /// Two ports that are free and differ.

@@ -67,6 +67,7 @@ const ROWS: &[Row] = &[
     row("100,000 ServiceAccounts: resident memory, settled", "memory.settled", Bytes, Some(GO), &[(NONE, Better(15.0))]),
     row("100,000 ServiceAccounts: resident memory, peak", "memory.peak", Bytes, Some(GO), &[(NONE, Better(12.0))]),
     row("100,000 ServiceAccounts: start to the first right answer", "startup.seconds", Seconds, Some(GO), &[(NONE, Better(2.5))]),
+    row("100,000 ServiceAccounts: start to ready, everything held", "startup.ready", Seconds, None, &[(NONE, Recorded)]),
     row("100,000 ServiceAccounts: wrong answers before", "startup.wrong", Count, Some(GO), &[(NONE, AtMost(0.0))]),
     row("each further ServiceAccount without a role", "accounts.bare", BytesEach, Some(GO), &[(NONE, AtMost(24.0))]),
     row("program, stripped", "size.binary", Bytes, Some(GO), &[(NONE, Better(5.0))]),

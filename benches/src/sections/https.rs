@@ -41,6 +41,7 @@ pub(crate) fn start_all(
             for pod in &context.pods {
                 webhook.first_right_answer(context, pod)?;
             }
+            webhook.ready(context)?;
             Ok(webhook)
         });
         match started {

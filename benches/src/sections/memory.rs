@@ -41,11 +41,12 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
     Ok(())
 }
 
-/// Memory some time after the first right answer.
+/// Memory some time after everything is held.
 fn settled(context: &Context, subject: &Subject, api_server: ApiServer<'_>) -> anyhow::Result<Memory> {
     let [pod, ..] = &context.pods;
     let mut webhook = Webhook::start(context, subject, api_server, &[])?;
     webhook.first_right_answer(context, &pod.in_namespace(LAST_NAMESPACE)?)?;
+    webhook.ready(context)?;
     thread::sleep(Duration::from_secs(context.effort.settle_seconds));
     webhook.process.memory()
 }

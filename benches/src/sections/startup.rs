@@ -4,7 +4,7 @@ use crate::{
     cluster::LAST_NAMESPACE,
     context::Context,
     results::Record,
-    webhook::{ApiServer, Webhook},
+    webhook::{ApiServer, Start, Webhook},
 };
 
 pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<()> {
@@ -14,12 +14,16 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
     for round in 0..context.effort.rounds {
         for subject in &context.webhooks {
             eprintln!("bench: startup: {}, round {} of {}", subject.name, round + 1, context.effort.rounds);
-            let start = Webhook::start(context, subject, ApiServer::Kubeconfig(&kubeconfig), &[])
-                .and_then(|mut webhook| webhook.first_right_answer(context, &pod));
+            let start = Webhook::start(context, subject, ApiServer::Kubeconfig(&kubeconfig), &[]).and_then(
+                |mut webhook| Ok((webhook.first_right_answer(context, &pod)?, webhook.ready(context)?)),
+            );
             match start {
-                Ok(start) => {
-                    record.add("startup.seconds", subject.name, start.time.as_secs_f64());
-                    record.add("startup.wrong", subject.name, f64::from(start.wrong));
+                Ok((Start { time, wrong }, ready)) => {
+                    record.add("startup.seconds", subject.name, time.as_secs_f64());
+                    record.add("startup.wrong", subject.name, f64::from(wrong));
+                    if let Some(ready) = ready {
+                        record.add("startup.ready", subject.name, ready.as_secs_f64());
+                    }
                 }
                 Err(error) => record.fail(subject.name, &error),
             }

@@ -98,6 +98,7 @@ fn cost(
     let Some(pod) = pods.first() else { return Ok(0.0) };
     let mut webhook = Webhook::start(context, subject, api_server, flags)?;
     webhook.first_right_answer(context, pod)?;
+    webhook.ready(context)?;
     let url = webhook.url(MUTATE);
     let load = Load { url: &url, body: Some(&pod.file), connections: 8, close: false };
     record.command(wrk::shown(load, context.effort.seconds.min(3)));

@@ -20,12 +20,16 @@ impl<'a> Scanner<'a> {
     fn skip_value(&mut self, note: bool) -> &'a str {
         let byte = self.peek();
         let start = self.at;
-        if let Some(b'{' | b'[') = byte
-            && let Some(end) = self.known_end()
-        {
-            self.at = end;
-        } else if !self.skip_checked(note) {
-            return "null";
+        let end = match byte {
+            Some(b'{' | b'[') => self.known_end(),
+            Some(b'"') => self.string_end(self.text.as_bytes(), start),
+            _ => self.skip_scalar().then_some(self.at),
+        };
+        match end {
+            Some(end) => self.at = end,
+            // After an error nothing is left to skip.
+            None if !self.skip_checked(note) => return "null",
+            None => {}
         }
         self.text.get(start..self.at).unwrap_or_default()
     }

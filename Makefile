@@ -9,6 +9,8 @@ demo := $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
 # cargo starts the runner in the crate's folder.
 wasm_runner := node --no-warnings run-wasi.mjs
+# As tools/build-module has it; on wasm32-unknown-unknown the core is tested without.
+wasm_flags := -Ctarget-feature=+simd128
 
 .PHONY: help
 help: ## List the targets
@@ -50,6 +52,7 @@ test: annotated-policy.wasm ## Run all tests (a real API server: needs Go)
 	  echo "the core's tests in WebAssembly: not run: node is missing (https://nodejs.org, 20 or later)"; \
 	else set -ex; \
 	  export CARGO_TARGET_WASM32_WASIP1_RUNNER="$(wasm_runner)"; \
+	  export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(wasm_flags)"; \
 	  export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$(wasm_runner)"; \
 	  cargo test $(locked) --package pod-identity-core --target wasm32-wasip1 --no-fail-fast; \
 	  cargo test $(locked) --package pod-identity-core --target wasm32-unknown-unknown --no-fail-fast; \
@@ -82,6 +85,7 @@ lint: ## Check format, lints and docs; warnings are errors
 	@tools/setup rust clippy fmt cc
 	cargo fmt --all --check
 	cargo clippy $(locked) --workspace --all-targets -- -D warnings
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(wasm_flags)" \
 	cargo clippy $(locked) --package pod-identity-policy --package pod-identity-core --target wasm32-wasip1 -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(locked) --workspace --no-deps
 

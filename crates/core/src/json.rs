@@ -7,6 +7,8 @@ use crate::error::{Fault, ReadError, Segment};
 
 #[cfg(not(target_arch = "wasm32"))]
 mod outline;
+mod skip;
+mod spans;
 mod text;
 pub(crate) use text::holds_wildcard;
 pub use text::write_string;
@@ -42,12 +44,13 @@ impl Kind {
 }
 
 /// What is kept for one document: texts that are not in it as they are, with their escapes resolved, filled in, put
-/// together; and its outline.
+/// together; and its outline, or where parts of it end.
 #[derive(Debug, Default)]
 pub struct Arena {
     texts: bumpalo::Bump,
     #[cfg(not(target_arch = "wasm32"))]
     outline: core::cell::OnceCell<(core::ops::Range<usize>, outline::Outline)>,
+    spans: core::cell::OnceCell<spans::Spans>,
 }
 
 impl Arena {
@@ -56,8 +59,8 @@ impl Arena {
         self.texts.alloc_str(text)
     }
 
-    /// Outlines the document, so that what is skipped in it need not be looked at again. In the policy the module's size counts
-    /// for more.
+    /// Outlines the document, so that what is skipped in it need not be looked at again. In the policy, whose size counts, it
+    /// is left to [`Scanner::skip_first`].
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn outline(&self, document: &str) {
         if let Some(outline) = outline::Outline::of(document) {
@@ -78,7 +81,6 @@ fn addresses(text: &str) -> core::ops::Range<usize> {
 ///
 /// The first error stays: from then on there is nothing more to read, and whoever started reading asks
 /// [`Scanner::result`] in the end. So the code that reads an object is about the object.
-#[derive(Debug)]
 pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
@@ -150,18 +152,9 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
-    }
-
-    /// As [`Self::peek`], for where it is called for every value of a document, most of which have no blanks.
-    #[inline(always)]
-    fn peek_often(&mut self) -> Option<u8> {
-        match self.byte() {
-            Some(byte) if byte > b' ' => Some(byte),
-            _ => self.peek(),
-        }
     }
 
     /// The next byte that is not blank.
@@ -239,11 +232,23 @@ impl<'a> Scanner<'a> {
             return "";
         }
         let start = self.at + 1;
-        let Some(escaped) = self.skip_string() else { return "" };
-        let raw = self.text.get(start..self.at - 1).unwrap_or_default();
-        if !escaped {
-            return raw;
+        let rest = self.text.get(start..).unwrap_or_default();
+        let (plain, after) = rest.split_at_checked(text::plain_length(rest.as_bytes())).unwrap_or_default();
+        self.at = start + plain.len();
+        if after.as_bytes().first() == Some(&b'"') {
+            self.at += 1;
+            return plain;
         }
+        self.escaped_string(start)
+    }
+
+    /// The string that begins at a byte, and holds an escape sequence where reading goes on.
+    #[cold]
+    fn escaped_string(&mut self, start: usize) -> &'a str {
+        if !self.skip_escapes() {
+            return "";
+        }
+        let raw = self.text.get(start..self.at - 1).unwrap_or_default();
         match text::unescape(raw) {
             Some(text) => self.arena.keep(&text),
             None => {
@@ -263,190 +268,12 @@ impl<'a> Scanner<'a> {
         self.optional_string().unwrap_or_default()
     }
 
-    /// Skips a string from its opening quote; says whether it holds escapes. `None` after an error.
-    fn skip_string(&mut self) -> Option<bool> {
-        let mut escaped = false;
-        self.at += 1;
-        loop {
-            let rest = text::after_plain(self.rest());
-            self.at = self.text.len() - rest.len();
-            if let [b'"', ..] = rest {
-                self.at += 1;
-                return Some(escaped);
-            }
-            escaped = true;
-            self.at += self.escape_length()?;
-        }
-    }
-
-    /// The length of an escape sequence; an error when something else stands there.
-    #[cold]
-    #[inline(never)]
-    fn escape_length(&mut self) -> Option<usize> {
-        let expected = match self.rest() {
-            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => return Some(2),
-            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].into_iter().all(u8::is_ascii_hexdigit) => {
-                return Some(6);
-            }
-            [b'\\', ..] => "an escape sequence",
-            [_, ..] => "no control character in a string",
-            [] => "the closing quote of a string",
-        };
-        self.syntax(expected);
-        None
-    }
-
-    /// Skips digits; whether there were any.
-    fn digits(&mut self) -> bool {
-        let start = self.at;
-        while matches!(self.byte(), Some(b'0'..=b'9')) {
-            self.at += 1;
-        }
-        let any = self.at > start;
-        if !any {
-            self.syntax("a digit");
-        }
-        any
-    }
-
-    fn skip_number(&mut self) -> bool {
-        self.at += usize::from(self.byte() == Some(b'-'));
-        if self.byte() == Some(b'0') {
-            self.at += 1;
-        } else if !self.digits() {
-            return false;
-        }
-        if self.byte() == Some(b'.') {
-            self.at += 1;
-            if !self.digits() {
-                return false;
-            }
-        }
-        if matches!(self.byte(), Some(b'e' | b'E')) {
-            self.at += 1;
-            self.at += usize::from(matches!(self.byte(), Some(b'+' | b'-')));
-            return self.digits();
-        }
-        true
-    }
-
-    /// Skips a key and its colon.
-    fn skip_key(&mut self) -> bool {
-        if self.peek_often() != Some(b'"') {
-            self.syntax("a key");
-            return false;
-        }
-        self.skip_string().is_some() && self.colon()
-    }
-
     fn colon(&mut self) -> bool {
         let found = self.eat(b':');
         if !found {
             self.syntax("`:`");
         }
         found
-    }
-
-    /// Skips a value, checking it, and gives its text.
-    pub(crate) fn skip(&mut self) -> &'a str {
-        let byte = self.peek();
-        let start = self.at;
-        #[cfg(not(target_arch = "wasm32"))]
-        if let Some(b'{' | b'[') = byte
-            && let Some((outline, base)) = self.outline
-            && let Some(end) = outline.end(start + base)
-        {
-            self.at = end - base;
-            return self.text.get(start..self.at).unwrap_or_default();
-        }
-        if self.skip_checked() { self.text.get(start..self.at).unwrap_or_default() } else { "null" }
-    }
-
-    /// Whether the value is well-formed.
-    fn skip_checked(&mut self) -> bool {
-        let outside = self.depth;
-        // One bit for each open level, the innermost lowest: 1 is an object.
-        let mut objects = 0_u64;
-        'value: loop {
-            let valid = match self.peek_often() {
-                Some(b'{') => {
-                    objects = objects << 1 | 1;
-                    if self.descend() && self.peek() != Some(b'}') {
-                        if self.skip_key() {
-                            continue 'value;
-                        }
-                        return false;
-                    }
-                    true
-                }
-                Some(b'[') => {
-                    objects <<= 1;
-                    if self.descend() && self.peek() != Some(b']') {
-                        continue 'value;
-                    }
-                    true
-                }
-                Some(b'"') => {
-                    let valid = self.skip_string().is_some();
-                    if objects & 1 == 1 {
-                        // No name begins with a quote.
-                        self.skip_texts(b"\"");
-                    }
-                    valid
-                }
-                Some(b'-' | b'0'..=b'9') => self.skip_number(),
-                Some(b't') => self.literal("true"),
-                Some(b'f') => self.literal("false"),
-                Some(b'n') => self.literal("null"),
-                _ => {
-                    self.syntax("a value");
-                    false
-                }
-            };
-            if !valid {
-                return false;
-            }
-            while self.depth > outside {
-                let object = objects & 1 == 1;
-                match self.peek_often() {
-                    Some(b',') => {
-                        self.at += 1;
-                        if object && !self.skip_key() {
-                            return false;
-                        }
-                        continue 'value;
-                    }
-                    Some(b'}') if object => {}
-                    Some(b']') if !object => {}
-                    _ => {
-                        self.syntax(if object { "`,` or `}`" } else { "`,` or `]`" });
-                        return false;
-                    }
-                }
-                self.ascend();
-                objects >>= 1;
-            }
-            return self.error.is_none();
-        }
-    }
-
-    /// Skips members of an object from the comma before them on, as many as are written without blanks, have a plain
-    /// name that does not begin with `but`, and a string without escapes. Gives their number.
-    ///
-    /// Large settings consist of these, and a policy is handed them with each request.
-    pub(crate) fn skip_texts(&mut self, but: &[u8]) -> usize {
-        let mut rest = self.rest();
-        let mut count = 0;
-        while let [b',', b'"', name @ ..] = rest
-            && !(name.first() == but.first() && name.starts_with(but))
-            && let [b'"', b':', b'"', value @ ..] = text::after_name(name)
-            && let [b'"', after @ ..] = text::after_plain(value)
-        {
-            rest = after;
-            count += 1;
-        }
-        self.at = self.text.len() - rest.len();
-        count
     }
 
     /// Reads a document of its own inside of this one: its depth is counted from its own root.
@@ -556,7 +383,7 @@ impl Members {
     /// The next member that was asked for; the others are skipped.
     pub(crate) fn next(&mut self, s: &mut Scanner<'_>) -> Option<&'static str> {
         while let Some(key) = self.next_any(s) {
-            let Some((i, name)) = self.known.iter().enumerate().find(|(_, name)| **name == key) else {
+            let Some((i, name)) = self.known.iter().enumerate().find(|(_, name)| is(name, key)) else {
                 s.skip();
                 continue;
             };
@@ -575,6 +402,12 @@ impl Members {
     pub(crate) fn is_empty(&self) -> bool {
         self.empty
     }
+}
+
+/// Whether they are the same. In WebAssembly texts are compared byte by byte: most that differ differ in their ends.
+#[inline(always)]
+fn is(name: &str, key: &str) -> bool {
+    name.len() == key.len() && name.as_bytes().last() == key.as_bytes().last() && name == key
 }
 
 /// The elements of an array that is being read.

@@ -122,8 +122,8 @@ impl<'a> Request<'a> {
                 "subResource" | "sub_resource" => {
                     sub_resource = s.optional_string().filter(|name| !name.is_empty()).or(sub_resource);
                 }
-                "object" => object = Some(s.skip()).filter(|text| *text != "null"),
-                _ => old_object = Some(s.skip()).filter(|text| *text != "null"),
+                "object" => object = Some(s.skip_first()).filter(|text| *text != "null"),
+                _ => old_object = Some(s.skip_first()).filter(|text| *text != "null"),
             }
         }
         let subject = resource.subject(operation, sub_resource);

@@ -125,7 +125,8 @@ impl<'a> Container<'a> {
         while elements.next(s) {
             let (name, state) = read_variable(s);
             // The last of several definitions is the one that counts in Kubernetes.
-            if let Some(i) = Variable::ALL.iter().position(|variable| variable.name() == name)
+            if name.starts_with("AWS_")
+                && let Some(i) = Variable::ALL.iter().position(|variable| variable.name() == name)
                 && let Some(slot) = self.env.get_mut(i)
             {
                 *slot = state;

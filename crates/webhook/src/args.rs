@@ -1,7 +1,7 @@
 //! The command line: the Go webhook's flags under their names, and a few more.
 //!
 //! Go's flags are read by two packages with rules of their own
-//! (<https://pkg.go.dev/github.com/spf13/pflag>, <https://pkg.go.dev/k8s.io/klog/v2>). [`pflag`] brings what they
+//! (<https://pkg.go.dev/github.com/spf13/pflag>, <https://pkg.go.dev/k8s.io/klog/v2>). `pflag` brings what they
 //! accept into one form; clap reads that, and writes the help and the errors.
 
 use std::ffi::OsString;

@@ -223,7 +223,7 @@ impl Metrics {
         );
         r.register_with_unit(
             "body",
-            "Bytes of request bodies that are held",
+            "Bytes of request bodies, and of answers that were not sent yet, that are held",
             Unit::Bytes,
             self.body_bytes.clone(),
         );

@@ -9,6 +9,7 @@ use hyper::body::Body;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::admission::{Admission, Task};
@@ -17,18 +18,18 @@ use crate::health::Health;
 use crate::metrics::{self, Metrics, RequestLabels};
 use crate::status::Failure;
 
-mod bodies;
 mod body;
+mod budget;
 
-use bodies::Bodies;
+use budget::{Budget, Share};
 
 /// How long a body may take.
 pub const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long an answer may take: the API server waits no longer for any webhook
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#timeouts>).
 pub const ANSWER_TIME: Duration = Duration::from_secs(30);
-/// Bytes of bodies that are held at once, over all requests.
-pub const BODIES: usize = 16 << 20;
+/// Bytes of bodies, and of answers that were not read yet, that are held at once, over all requests.
+pub const HELD: usize = 16 << 20;
 
 /// How the API server calls a request (<https://www.w3.org/TR/trace-context/#traceparent-header>).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -44,7 +45,7 @@ struct Shared {
     serves: Serves,
     health: Arc<Health>,
     metrics: Metrics,
-    bodies: Bodies,
+    budget: Budget,
 }
 
 /// What a listener serves besides `/healthz`, `/readyz` and `/metrics`.
@@ -61,15 +62,16 @@ impl Router {
     /// Answers what `serves` says.
     #[must_use]
     pub fn new(serves: Serves, health: Arc<Health>, metrics: Metrics) -> Self {
-        let bodies = Bodies::new(BODIES, metrics.body_bytes.clone());
-        Self(Arc::new(Shared { serves, health, metrics, bodies }))
+        let budget = Budget::new(HELD, metrics.body_bytes.clone());
+        Self(Arc::new(Shared { serves, health, metrics, budget }))
     }
 
-    /// Answers a request, and counts it.
-    pub async fn route<B: Body<Data = Bytes>>(&self, request: Request<B>) -> Answer {
+    /// Answers a request that came over a connection, and counts it. The connection is told when the answer takes
+    /// room that others need.
+    pub async fn route<B: Body<Data = Bytes>>(&self, request: Request<B>, connection: &GiveWay) -> Answer {
         let (parts, body) = request.into_parts();
         let path = Path::of(parts.uri.path());
-        let answer = match self.answer(path, &parts, body).await {
+        let answer = match self.answer(path, &parts, body, connection).await {
             Ok(answer) => answer,
             Err(failure) => failed(&failure),
         };
@@ -84,14 +86,15 @@ impl Router {
         path: Path,
         parts: &Parts,
         body: B,
+        connection: &GiveWay,
     ) -> Result<Answer, Failure> {
         let Shared { serves, health, .. } = &*self.0;
         match (path, serves) {
             (Path::Mutate, Serves::Admission(admission)) => {
-                self.review(admission, Task::Mutate, path, parts, body).await
+                self.review(admission, Task::Mutate, parts, body, connection).await
             }
             (Path::Validate, Serves::Admission(admission)) => {
-                self.review(admission, Task::Validate, path, parts, body).await
+                self.review(admission, Task::Validate, parts, body, connection).await
             }
             (Path::Healthz, _) => read_only(parts, || Ok(text(StatusCode::OK, "ok\n".to_owned()))),
             (Path::Readyz, _) => read_only(parts, || {
@@ -117,9 +120,9 @@ impl Router {
         &self,
         admission: &Admission,
         task: Task,
-        path: Path,
         parts: &Parts,
         body: B,
+        connection: &GiveWay,
     ) -> Result<Answer, Failure> {
         if parts.method != Method::POST {
             return Ok(not_allowed("POST"));
@@ -128,7 +131,7 @@ impl Router {
             let message = "expected the media type `application/json`";
             return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
-        let share = self.0.bodies.share();
+        let share = self.0.budget.share();
         let work = async {
             let late =
                 Failure::new(StatusCode::REQUEST_TIMEOUT, "the body took too long: expected it within 10 s");
@@ -138,14 +141,47 @@ impl Router {
             let late = Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long");
             let answer = timeout(ANSWER_TIME, admission.review(&body, task, traceparent)).await;
             let seconds = started.elapsed().as_secs_f64();
-            self.0.metrics.request_seconds.get_or_create(&path.name().into()).observe(seconds);
-            Ok(with_type(StatusCode::OK, JSON, answer.map_err(|_| late)??))
+            let path = Path::of(parts.uri.path()).name();
+            self.0.metrics.request_seconds.get_or_create(&path.into()).observe(seconds);
+            let answer = answer.map_err(|_| late)??;
+            drop(body);
+            share.turn_into_answer(answer.len(), &connection.0).await.map_err(|_| body::NO_ROOM)?;
+            Ok(answer)
         };
-        let done = share.unless_it_gives_way(work).await.unwrap_or(Err(body::NO_ROOM));
-        if done.as_ref().is_err_and(|failure| *failure == body::NO_ROOM) {
-            self.0.metrics.refused_connections.get_or_create(&"bodies".into()).inc();
+        match share.unless_it_gives_way(work).await.unwrap_or(Err(body::NO_ROOM)) {
+            Ok(answer) => {
+                Ok(with_type(StatusCode::OK, JSON, Bytes::from_owner(Held { answer, _share: share })))
+            }
+            Err(failure) => {
+                if failure == body::NO_ROOM {
+                    self.0.metrics.refused_connections.get_or_create(&"bodies".into()).inc();
+                }
+                Err(failure)
+            }
         }
-        done
+    }
+}
+
+/// Tells a connection that its answer takes room that others need, because nobody reads it.
+#[derive(Clone, Debug, Default)]
+pub struct GiveWay(Arc<Notify>);
+
+impl GiveWay {
+    /// Waits until it has to give way.
+    pub(crate) async fn told(&self) {
+        self.0.notified().await;
+    }
+}
+
+/// An answer, which takes room until it was sent.
+struct Held {
+    answer: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.answer
     }
 }
 

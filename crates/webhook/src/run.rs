@@ -31,6 +31,10 @@ use termination::Termination;
 /// Connections that wait to be accepted: in a burst the API server opens hundreds at once.
 const BACKLOG: u32 = 1024;
 
+/// What the kernel holds of what a caller has not read, or what was not read of a caller, in bytes (it takes twice
+/// that). Left alone it holds megabytes of either, on behalf of this process.
+const SOCKET_BUFFER: u32 = 64 << 10;
+
 /// Serves until a signal says otherwise.
 ///
 /// # Errors
@@ -194,6 +198,9 @@ fn listen(port: u16, flag: &str) -> anyhow::Result<TcpListener> {
     let bind = |address: SocketAddr| {
         let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
         socket.set_reuseaddr(true)?;
+        // For each connection that is accepted here.
+        socket.set_send_buffer_size(SOCKET_BUFFER)?;
+        socket.set_recv_buffer_size(SOCKET_BUFFER)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };

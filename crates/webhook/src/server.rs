@@ -90,7 +90,7 @@ pub async fn serve(
                 }
                 connections.admit(peer.ip().to_canonical(), |activity, told| {
                     let (router, phases, metrics) = (router.clone(), phases.clone(), metrics.clone());
-                    Connection { router, limits, phases, activity }.serve(stream, tls, told, metrics)
+                    Connection { router, limits, phases, activity, metrics }.serve(stream, tls, told)
                 });
             }
         }

@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 use hyper::StatusCode;
 use hyper::body::Body;
 
-use super::bodies::Share;
+use super::budget::Share;
 use crate::status::Failure;
 
 /// The longest body. The API server's own requests end at 3 MiB, and a review holds the object twice on updates.
@@ -20,7 +20,7 @@ pub(super) const TOO_LARGE: Failure =
     Failure { code: StatusCode::PAYLOAD_TOO_LARGE, message: "the body is too large: expected at most 8 MiB" };
 pub(super) const NO_ROOM: Failure = Failure {
     code: StatusCode::TOO_MANY_REQUESTS,
-    message: "too many large bodies at once: expected at most 16 MiB together",
+    message: "too much at once: expected bodies and answers of at most 16 MiB together",
 };
 const BROKEN: Failure =
     Failure { code: StatusCode::BAD_REQUEST, message: "the body could not be read to its end" };

@@ -74,6 +74,15 @@ impl Activity {
         }
     }
 
+    pub(super) fn is_stalled(&self) -> bool {
+        self.0.stalled.load(Ordering::Relaxed) != 0
+    }
+
+    /// Nothing is being read, answered or sent, and it is not about to end.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.phase() == Phase::Idle && !self.is_stalled() && !self.is_closing()
+    }
+
     /// It is to end.
     pub(super) fn close(&self) {
         self.0.closing.store(self.now() + 1, Ordering::Relaxed);
@@ -85,20 +94,23 @@ impl Activity {
 
     /// When it has waited too long; `None` while nobody is waited for.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
-        let waits = match self.phase() {
+        let after = |marked: &AtomicU64| match marked.load(Ordering::Relaxed) {
+            0 => None,
+            marked => Some(self.at(marked - 1) + limits.write),
+        };
+        let (phase, stalled, closes) = (self.phase(), after(&self.0.stalled), after(&self.0.closing));
+        let waits = match phase {
             Phase::Handshake => Some(limits.handshake),
+            // What was answered has to be sent first.
+            Phase::Idle if stalled.is_some() => None,
             Phase::Idle => Some(limits.idle),
             Phase::Head => Some(limits.head),
             Phase::Answer => None,
         };
         let waits = waits.map(|limit| self.since() + limit);
-        let after = |marked: &AtomicU64| match marked.load(Ordering::Relaxed) {
-            0 => None,
-            marked => Some(self.at(marked - 1) + limits.write),
-        };
         // An answer that is being made may take its time, whatever was said meanwhile.
-        let closes = waits.and_then(|_| after(&self.0.closing));
-        [waits, after(&self.0.stalled), closes].into_iter().flatten().min()
+        let closes = closes.filter(|_| phase != Phase::Answer);
+        [waits, stalled, closes].into_iter().flatten().min()
     }
 
     fn now(&self) -> u64 {

@@ -6,8 +6,11 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt as _;
+use futures::future::Fuse;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
@@ -15,7 +18,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -25,13 +28,16 @@ use super::activity::{Activity, Phase};
 use super::connections::Told;
 use super::timed::Timed;
 use crate::metrics::Metrics;
-use crate::router::Router;
+use crate::router::{GiveWay, Router};
 use crate::shutdown::{self, Phases};
 
-/// The longest head of a request, in bytes. The API server's has some hundred.
-const HEAD: usize = 16 << 10;
-/// What hyper holds of what was read but not taken, in bytes.
-const BUFFER: usize = 64 << 10;
+/// What hyper holds of what was read but not taken, in bytes, so the longest head as well. The API server's has some
+/// hundred.
+const BUFFER: usize = 8 << 10;
+/// What is encrypted ahead of the network, in bytes: as much as fits into one TLS record.
+const ENCRYPTED: usize = 16 << 10;
+/// After so long without a request, a connection keeps nothing but its TLS state: a flood of idle ones is cheap.
+const PARKED: Duration = Duration::from_secs(1);
 
 /// What a connection needs.
 #[derive(Clone)]
@@ -40,17 +46,12 @@ pub(super) struct Connection {
     pub(super) limits: Limits,
     pub(super) phases: Phases,
     pub(super) activity: Activity,
+    pub(super) metrics: Metrics,
 }
 
 impl Connection {
     /// Serves it until it ends, or is told to: then it ends as soon as no request is being answered.
-    pub(super) async fn serve(
-        self,
-        stream: TcpStream,
-        tls: Option<Arc<ServerConfig>>,
-        told: Told,
-        metrics: Metrics,
-    ) {
+    pub(super) async fn serve(self, stream: TcpStream, tls: Option<Arc<ServerConfig>>, told: Told) {
         let Some(tls) = tls else { return self.serve_http(stream, told).await };
         let (mut told, limit) = (told, self.limits.handshake);
         let accepted = tokio::select! {
@@ -59,20 +60,60 @@ impl Connection {
             _ = &mut told => return,
         };
         match accepted {
-            Ok(Ok(stream)) => self.serve_http(stream, told).await,
-            Ok(Err(error)) => handshake_failed(&metrics, &error),
+            Ok(Ok(mut stream)) => {
+                stream.get_mut().1.set_buffer_limit(Some(ENCRYPTED));
+                self.serve_http(stream, told).await;
+            }
+            Ok(Err(error)) => handshake_failed(&self.metrics, &error),
             Err(_) => tracing::debug!("handshake took too long"),
         }
     }
 
     /// Serves a stream of which the handshake is done.
-    pub(super) async fn serve_http(self, stream: impl AsyncRead + AsyncWrite + Unpin, told: Told) {
-        let Self { router, limits, phases, activity } = self;
-        activity.enter(Phase::Idle);
+    pub(super) async fn serve_http(self, mut stream: impl AsyncRead + AsyncWrite + Unpin, told: Told) {
+        let mut told = pin!(told.fuse());
+        self.activity.enter(Phase::Idle);
+        loop {
+            let mut first = [0];
+            let read = tokio::select! {
+                read = stream.read(&mut first) => read,
+                _ = &mut told => Ok(0),
+                () = sleep_until(self.activity.since() + self.limits.idle) => Ok(0),
+            };
+            if !matches!(read, Ok(1)) {
+                // A farewell, to whoever listens.
+                let _ = timeout(self.limits.write, stream.shutdown()).await;
+                return;
+            }
+            self.activity.enter(Phase::Head);
+            let mut read = Bytes::copy_from_slice(&first);
+            loop {
+                let timed = Timed::new(read, stream, self.activity.clone());
+                let Some(idle) = self.serve_requests(timed, told.as_mut()).await else { return };
+                (read, stream) = idle;
+                if read.is_empty() {
+                    break;
+                }
+                // What came with the last request is the beginning of the next one.
+                self.activity.enter(Phase::Head);
+            }
+        }
+    }
+
+    /// Serves requests until the connection ends, or is idle for a while: then what was read and the stream are
+    /// given back.
+    async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: Timed<S>,
+        mut told: Pin<&mut Fuse<Told>>,
+    ) -> Option<(Bytes, S)> {
+        let Self { router, phases, activity, .. } = self;
+        let limits = Limits { idle: PARKED, ..self.limits };
+        let give_way = GiveWay::default();
         let service = service_fn(|request: Request<Incoming>| {
             activity.enter(Phase::Answer);
             async {
-                let mut answer = router.route(request).await;
+                let mut answer = router.route(request, &give_way).await;
                 if phases.now() >= shutdown::Phase::Draining {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
@@ -80,37 +121,53 @@ impl Connection {
                 Ok::<Response<_>, Infallible>(answer)
             }
         });
-        let stream = TokioIo::new(Timed::new(stream, activity.clone()));
-        let http = http1::Builder::new()
+        let mut http = http1::Builder::new()
             .header_read_timeout(None)
-            .max_header_size(HEAD)
             .max_buf_size(BUFFER)
-            .serve_connection(stream, service);
-        let mut http = pin!(http);
-        let mut told = pin!(told.fuse());
+            // Without a copy, so that an answer takes room for as long as its share says.
+            .writev(true)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut takes_room = pin!(give_way.told());
         let mut timer = pin!(sleep_until(Instant::now() + limits.idle));
         let ended = poll_fn(|cx| {
             loop {
-                if let Poll::Ready(ended) = http.as_mut().poll(cx) {
-                    return Poll::Ready(ended);
+                if let Poll::Ready(ended) = Pin::new(&mut http).poll(cx) {
+                    return Poll::Ready(Some(ended));
+                }
+                if takes_room.as_mut().poll(cx).is_ready() {
+                    if activity.is_stalled() {
+                        self.metrics.refused_connections.get_or_create(&"bodies".into()).inc();
+                        return Poll::Ready(Some(Ok(())));
+                    }
+                    takes_room.set(give_way.told());
+                    continue;
                 }
                 let gives_way = match told.as_mut().poll(cx) {
                     Poll::Ready(told) => told.is_ok(),
-                    Poll::Pending if is_overdue(&activity, &limits, timer.as_mut(), cx) => true,
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending if !is_overdue(activity, &limits, timer.as_mut(), cx) => {
+                        return Poll::Pending;
+                    }
+                    Poll::Pending if activity.is_at_rest() => return Poll::Ready(None),
+                    Poll::Pending => true,
                 };
                 // Whoever is in the middle of something has kept us waiting, and does not wait for a farewell.
                 if gives_way && (activity.phase() != Phase::Idle || activity.is_closing()) {
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(Some(Ok(())));
                 }
                 activity.close();
-                http.as_mut().graceful_shutdown();
+                Pin::new(&mut http).graceful_shutdown();
             }
         })
         .await;
-        if let Err(error) = ended {
-            tracing::debug!(%error, "connection failed");
+        match ended {
+            None => {
+                let parts = http.into_parts();
+                return Some((parts.read_buf, parts.io.into_inner().into_inner()));
+            }
+            Some(Err(error)) => tracing::debug!(%error, "connection failed"),
+            Some(Ok(())) => {}
         }
+        None
     }
 }
 

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -7,6 +9,9 @@ use tokio::time::{sleep, timeout};
 
 use super::activity::Activity;
 use super::*;
+use crate::admission::Admission;
+use crate::configuration::Configuration;
+use crate::facts::{Facts, LiveReads};
 use crate::health::Health;
 use crate::readiness::Readiness;
 use crate::router::Serves;
@@ -27,10 +32,11 @@ fn serve(buffer: usize) -> Served {
     let (shutdown, phases) = Shutdown::new();
     let metrics = Metrics::default();
     let health = Arc::new(Health::new(Readiness::default(), phases.clone(), &metrics));
-    let router = Router::new(Serves::Health, health, metrics);
+    let router = Router::new(Serves::Health, health, metrics.clone());
     let (stream, other) = duplex(buffer);
     let (tell, told) = oneshot::channel();
-    let connection = Connection { router, limits: Limits::ADMISSION, phases, activity: Activity::new() };
+    let connection =
+        Connection { router, limits: Limits::ADMISSION, phases, activity: Activity::new(), metrics };
     let task = tokio::spawn(connection.serve_http(other, told));
     Served { stream, tell, task, _shutdown: shutdown }
 }
@@ -118,6 +124,24 @@ async fn whoever_reads_nothing_is_dropped_after_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_reads_slowly_is_given_the_whole_answer() {
+    let mut served = serve(8);
+    let request = tokio::spawn(async move {
+        for part in REQUEST.chunks(8) {
+            served.stream.write_all(part).await.unwrap();
+        }
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ok\n") {
+            sleep(Duration::from_secs(9)).await;
+            assert_ne!(served.stream.read_buf(&mut answer).await.unwrap(), 0, "{answer:?}");
+        }
+        sleep(Duration::from_secs(9)).await;
+        served.stream
+    });
+    drop(request.await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_connection_ends_at_once_when_it_is_told_to() {
     for is_used in [false, true] {
         let mut served = serve(1024);
@@ -187,4 +211,65 @@ fn handshakes_that_fail_are_counted_unless_nobody_is_there() {
         connection::handshake_failed(&metrics, &kind.into());
     }
     assert_eq!(metrics.handshake_errors.get(), 2);
+}
+
+/// A pod with so many containers that the answer is a hundred times as long as most.
+fn large_review() -> Vec<u8> {
+    let containers: Vec<_> = (0..1000).map(|i| json!({ "name": format!("c{i}") })).collect();
+    let review = json!({
+        "request": {
+            "uid": "u", "namespace": "pay", "operation": "CREATE", "resource": { "resource": "pods" },
+            "object": { "spec": { "serviceAccountName": "api", "containers": containers } },
+        },
+    })
+    .to_string();
+    let length = review.len();
+    let head = "POST /mutate HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length";
+    format!("{head}: {length}\r\n\r\n{review}").into_bytes()
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_nobody_reads_take_no_more_room_than_there_is() {
+    let settings =
+        r#"{"serviceAccountAnnotations":false,"mapping":{"*/*":"arn:aws:iam::111122223333:role/api"}}"#;
+    let (service, _handle) =
+        tower_test::mock::pair::<hyper::Request<kube::client::Body>, hyper::Response<kube::client::Body>>();
+    let metrics = Metrics::default();
+    let live = LiveReads { grace_period: Duration::ZERO, limit: 0 };
+    let facts = Facts::new(kube::Client::new(service, "default"), "eks.amazonaws.com", live, metrics.clone());
+    let configuration = Arc::new(ArcSwap::from_pointee(Configuration::read(settings.to_owned()).unwrap()));
+    let admission = Admission::new(configuration, facts, metrics.clone());
+    let (_shutdown, phases) = Shutdown::new();
+    let health = Arc::new(Health::new(Readiness::default(), phases.clone(), &metrics));
+    let router = Router::new(Serves::Admission(admission), health, metrics.clone());
+
+    let review = large_review();
+    let mut callers = Vec::new();
+    for _ in 0..40 {
+        let (mut stream, other) = duplex(review.len());
+        let (tell, told) = oneshot::channel();
+        let (router, phases, metrics) = (router.clone(), phases.clone(), metrics.clone());
+        let activity = Activity::new();
+        let connection = Connection { router, limits: Limits::ADMISSION, phases, activity, metrics };
+        let task = tokio::spawn(connection.serve_http(other, told));
+        stream.write_all(&review).await.unwrap();
+        // Its answer has begun, or it was refused: nobody waits for room.
+        let mut begun = [0; 12];
+        stream.read_exact(&mut begun).await.unwrap();
+        assert_eq!(&begun, b"HTTP/1.1 200");
+        callers.push((stream, tell, task));
+    }
+    let held = usize::try_from(metrics.body_bytes.get()).unwrap();
+    assert!((crate::router::HELD / 2..=crate::router::HELD).contains(&held), "{held}");
+    let ended = callers.iter().filter(|(_, _, task)| task.is_finished()).count();
+    let gave_way = metrics.refused_connections.get_or_create(&"bodies".into()).get();
+    assert!(ended > 0 && gave_way == ended as u64, "{ended} ended, {gave_way} gave way");
+    // Those that are read in the end are whole.
+    let (mut stream, tell, task) = callers.pop().unwrap();
+    drop(tell);
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.ends_with(b"}}}"), "the answer is cut");
+    task.await.unwrap();
+    drop(callers);
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::{Activity, Phase};
@@ -11,18 +12,33 @@ use super::activity::{Activity, Phase};
 /// A stream of a connection, above TLS.
 #[derive(Debug)]
 pub(super) struct Timed<S> {
+    /// What was read of the stream before.
+    read: Bytes,
     stream: S,
     activity: Activity,
+    write_waits: bool,
+    flush_waits: bool,
 }
 
 impl<S> Timed<S> {
-    pub(super) fn new(stream: S, activity: Activity) -> Self {
-        Self { stream, activity }
+    pub(super) fn new(read: Bytes, stream: S, activity: Activity) -> Self {
+        Self { read, stream, activity, write_waits: false, flush_waits: false }
     }
 
-    fn note<T>(&self, written: Poll<T>) -> Poll<T> {
-        self.activity.stall(written.is_pending());
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+
+    fn wrote<T>(&mut self, written: Poll<T>) -> Poll<T> {
+        self.write_waits = written.is_pending();
+        self.activity.stall(self.write_waits || self.flush_waits);
         written
+    }
+
+    fn flushed<T>(&mut self, flushed: Poll<T>) -> Poll<T> {
+        self.flush_waits = flushed.is_pending();
+        self.activity.stall(self.write_waits || self.flush_waits);
+        flushed
     }
 }
 
@@ -32,6 +48,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.read.is_empty() {
+            let length = self.read.len().min(buffer.remaining());
+            buffer.put_slice(&self.read.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         // What arrives while an answer is awaited is its body, or a request that nobody reads before the next one:
         // the limit for idle connections holds for it.
@@ -45,7 +66,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note(written)
+        self.wrote(written)
     }
 
     fn poll_write_vectored(
@@ -54,7 +75,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.note(written)
+        self.wrote(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -63,11 +84,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.note(flushed)
+        self.flushed(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let closed = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.note(closed)
+        self.flushed(closed)
     }
 }

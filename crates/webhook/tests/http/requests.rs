@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use webhook::debug::Debug;
 use webhook::health::Health;
 use webhook::metrics::RequestLabels;
-use webhook::router::{Router, Serves};
+use webhook::router::{GiveWay, Router, Serves};
 use webhook::shutdown::Phase;
 
 use crate::serving::{Answered, Webhook, api_server, post};
@@ -29,7 +29,7 @@ fn webhook() -> Webhook {
 }
 
 async fn send<B: Body<Data = Bytes>>(webhook: &Webhook, request: Request<B>) -> Answered {
-    let (parts, body) = webhook.router.route(request).await.into_parts();
+    let (parts, body) = webhook.router.route(request, &GiveWay::default()).await.into_parts();
     Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
 }
 
@@ -239,7 +239,7 @@ async fn large_bodies_that_stall_give_way() {
     // The larger one gave way to the review; the other one had its time.
     assert_eq!((first.status().as_u16(), second.status().as_u16()), (429, 408));
     assert_eq!(first.headers()["retry-after"], "1");
-    let message = "too many large bodies at once: expected at most 16 MiB together";
+    let message = "too much at once: expected bodies and answers of at most 16 MiB together";
     assert_eq!(
         serde_json::from_slice::<Value>(first.body()).unwrap(),
         status(429, "TooManyRequests", message)

@@ -1,8 +1,8 @@
-//! The bodies of all requests together: how much of them is held at once.
+//! The memory of all requests together: how much of their bodies and answers is held at once.
 //!
 //! When there is no room, the request that has held most for longest gives way, not the one that came last: a
-//! review arrives at once and is answered in microseconds, whoever sends slowly holds what it sent until then. So
-//! large bodies that stall cannot keep others out.
+//! review arrives at once, is answered in microseconds and its answer is read at once; whoever sends or reads slowly
+//! holds memory until then. So large bodies that stall, and large answers that nobody reads, keep nobody out.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,9 +11,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// All bodies. Cheap to clone.
+/// All requests. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Bodies(Arc<Shared>);
+pub(crate) struct Budget(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -39,13 +39,14 @@ struct Entry {
     bytes: usize,
     since: Instant,
     leaving: bool,
+    /// Who hears of it when it has to give way.
     give_way: Arc<Notify>,
 }
 
 /// What one request holds. Given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
-    bodies: Bodies,
+    budget: Budget,
     key: u64,
     give_way: Arc<Notify>,
 }
@@ -61,7 +62,7 @@ enum Taken {
     No,
 }
 
-impl Bodies {
+impl Budget {
     /// Room for `limit` bytes; `gauge` says how many are held.
     pub(crate) fn new(limit: usize, gauge: Gauge) -> Self {
         Self(Arc::new(Shared { limit, gauge, held: Mutex::default(), freed: Notify::new() }))
@@ -75,11 +76,25 @@ impl Bodies {
         held.next += 1;
         let entry = Entry { bytes: 0, since: Instant::now(), leaving: false, give_way: give_way.clone() };
         held.shares.insert(key, entry);
-        Share { bodies: self.clone(), key, give_way }
+        Share { budget: self.clone(), key, give_way }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives back what the body took.
+    fn turn_into_answer(&self, key: u64, connection: &Arc<Notify>) {
+        let held = &mut *self.held();
+        let Some(entry) = held.shares.get_mut(&key) else { return };
+        let bytes = std::mem::take(&mut entry.bytes);
+        held.bytes -= bytes;
+        held.leaving -= if entry.leaving { bytes } else { 0 };
+        entry.leaving = false;
+        entry.since = Instant::now();
+        entry.give_way = connection.clone();
+        self.0.gauge.dec_by(bytes as i64);
+        self.0.freed.notify_waiters();
     }
 
     fn take(&self, key: u64, bytes: usize) -> Taken {
@@ -122,13 +137,23 @@ impl Share {
     /// Takes room for so many bytes more, as soon as those who were told to give way have done so.
     pub(crate) async fn grow(&self, bytes: usize) -> Result<(), NoRoom> {
         loop {
-            let freed = self.bodies.0.freed.notified();
-            match self.bodies.take(self.key, bytes) {
+            let freed = self.budget.0.freed.notified();
+            match self.budget.take(self.key, bytes) {
                 Taken::Yes => return Ok(()),
                 Taken::Soon => freed.await,
                 Taken::No => return Err(NoRoom),
             }
         }
+    }
+
+    /// From now on it is an answer that is held, of so many bytes, and `connection` hears when it has to give way.
+    pub(crate) async fn turn_into_answer(
+        &self,
+        bytes: usize,
+        connection: &Arc<Notify>,
+    ) -> Result<(), NoRoom> {
+        self.budget.turn_into_answer(self.key, connection);
+        self.grow(bytes).await
     }
 
     /// Does the work, unless this share has to give way before it is done.
@@ -143,13 +168,13 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut held = self.bodies.held();
+        let mut held = self.budget.held();
         if let Some(entry) = held.shares.remove(&self.key) {
             held.bytes -= entry.bytes;
             held.leaving -= if entry.leaving { entry.bytes } else { 0 };
-            self.bodies.0.gauge.dec_by(entry.bytes as i64);
+            self.budget.0.gauge.dec_by(entry.bytes as i64);
         }
         drop(held);
-        self.bodies.0.freed.notify_waiters();
+        self.budget.0.freed.notify_waiters();
     }
 }

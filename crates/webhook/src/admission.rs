@@ -58,19 +58,24 @@ impl Admission {
     pub async fn review(&self, body: &[u8], task: Task, traceparent: Option<&str>) -> Result<Bytes, Failure> {
         let text = str::from_utf8(body)
             .map_err(|_| Failure::new(StatusCode::BAD_REQUEST, "expected an AdmissionReview in UTF-8"))?;
-        let mut attempt = self.attempt(text, task, None)?;
-        if let Some(Ask { namespace, name, held }) = attempt.ask.take() {
+        let Attempt { mut answer, doubt } = self.attempt(text, task, traceparent, None)?;
+        if let Some(Doubt { namespace, name, held, record }) = doubt {
             match self.facts.read(&namespace, &name, &held).await {
-                None => {}
-                Some(found) => attempt = self.attempt(text, task, Some(&found))?,
+                None => record.publish(&self.metrics, traceparent),
+                Some(found) => answer = self.attempt(text, task, traceparent, Some(&found))?.answer,
             }
         }
-        attempt.record.publish(&self.metrics, traceparent);
-        Ok(Bytes::from(attempt.answer))
+        Ok(Bytes::from(answer))
     }
 
     /// Decides with what is held, or with the service account that was read.
-    fn attempt(&self, text: &str, task: Task, read: Option<&Found<Annotations>>) -> Result<Attempt, Failure> {
+    fn attempt(
+        &self,
+        text: &str,
+        task: Task,
+        traceparent: Option<&str>,
+        read: Option<&Found<Annotations>>,
+    ) -> Result<Attempt, Failure> {
         guarded(&self.metrics, || {
             let arena = Arena::default();
             match Review::read(text, &arena) {
@@ -81,9 +86,9 @@ impl Admission {
                         Task::Mutate => configuration.settings(),
                         Task::Validate => configuration.verifying(),
                     };
-                    Ok(self.decide(version, request, settings, read))
+                    Ok(self.decide(version, request, settings, traceparent, read))
                 }
-                Err(error) => unreadable(text, &error),
+                Err(error) => self.unreadable(text, &error, traceparent),
             }
         })
     }
@@ -93,6 +98,7 @@ impl Admission {
         version: Version,
         request: &Request<'_>,
         settings: &Settings<'_>,
+        traceparent: Option<&str>,
         read: Option<&Found<Annotations>>,
     ) -> Attempt {
         let problems = Problems::default();
@@ -132,28 +138,51 @@ impl Admission {
             Held::Missing => true,
             held => decision.identity.is_none() && !names_a_role(held, settings.annotation_prefix),
         });
-        let ask = doubtful.map(|held| Ask {
-            namespace: request.namespace.to_owned(),
-            name: decision.account.scope.service_account.to_owned(),
-            held: held.clone(),
-        });
-        Attempt { answer, record, ask }
+        let doubt = match doubtful {
+            Some(held) => Some(Doubt {
+                namespace: request.namespace.to_owned(),
+                name: decision.account.scope.service_account.to_owned(),
+                held: held.clone(),
+                record: record.into_owned(),
+            }),
+            None => {
+                record.publish(&self.metrics, traceparent);
+                None
+            }
+        };
+        Attempt { answer, doubt }
+    }
+
+    /// A review whose request cannot be read is refused; anything else is no review.
+    #[cold]
+    fn unreadable(
+        &self,
+        text: &str,
+        error: &ReadError,
+        traceparent: Option<&str>,
+    ) -> Result<Attempt, Failure> {
+        let (version, uid) = review::envelope(text)
+            .ok_or_else(|| bad_request("expected an AdmissionReview with a `request` that has a `uid`"))?;
+        let message = format!("the request could not be read: {error}");
+        Record::unreadable(&uid, &message).publish(&self.metrics, traceparent);
+        Ok(Attempt { answer: answer::unreadable(version, &uid, &message), doubt: None })
     }
 }
 
 /// An attempt, with what is held or with what was read.
 struct Attempt {
-    /// The answer, which stands when there is nobody to ask.
+    /// The answer, which stands when there is no doubt, or nobody to ask.
     answer: String,
-    record: Record,
-    ask: Option<Ask>,
+    doubt: Option<Doubt>,
 }
 
 /// A service account that may be another one than what is held of it.
-struct Ask {
+struct Doubt {
     namespace: String,
     name: String,
     held: Held,
+    /// Of the decision, which was not published yet.
+    record: Record<'static>,
 }
 
 /// Keeps the server up when a decision panics. The call fails then.
@@ -181,19 +210,6 @@ fn names_a_role(held: &Held, prefix: &str) -> bool {
 
 fn bad_request(message: &'static str) -> Failure {
     Failure::new(StatusCode::BAD_REQUEST, message)
-}
-
-/// A review whose request cannot be read is refused; anything else is no review.
-#[cold]
-fn unreadable(text: &str, error: &ReadError) -> Result<Attempt, Failure> {
-    let (version, uid) = review::envelope(text)
-        .ok_or_else(|| bad_request("expected an AdmissionReview with a `request` that has a `uid`"))?;
-    let message = format!("the request could not be read: {error}");
-    Ok(Attempt {
-        answer: answer::unreadable(version, &uid, &message),
-        record: Record::unreadable(&uid, &message),
-        ask: None,
-    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,11 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
+mod lines;
+
+pub use lines::Flush;
+use lines::Lines;
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 pub enum Format {
@@ -18,16 +23,18 @@ pub enum Format {
     Json,
 }
 
-/// Begins to log to stderr.
+/// Begins to log to stderr. To be kept until the end, so that the last lines are written as well.
 ///
 /// # Errors
 ///
-/// When somebody has begun already.
-pub fn init(format: Format, verbosity: i32) -> Result<(), tracing::dispatcher::SetGlobalDefaultError> {
+/// When somebody has begun already, or there can be no thread that writes.
+pub fn init(format: Format, verbosity: i32) -> anyhow::Result<Flush> {
+    let (lines, flush) = Lines::to(io::stderr())?;
     tracing::dispatcher::set_global_default(match format {
-        Format::Human => human(verbosity, io::stderr).into(),
-        Format::Json => json(verbosity, io::stderr).into(),
-    })
+        Format::Human => human(verbosity, lines).into(),
+        Format::Json => json(verbosity, lines).into(),
+    })?;
+    Ok(flush)
 }
 
 fn human<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(
@@ -81,6 +88,13 @@ impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for OneLine<W> {
 impl<W: Write> Write for Event<W> {
     /// Is handed whole events.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        // The usual case: nothing to escape.
+        if let [line @ .., b'\n'] = event
+            && line.iter().all(|byte| matches!(byte, b' '..=b'~'))
+        {
+            self.0.write_all(event)?;
+            return Ok(event.len());
+        }
         let text = String::from_utf8_lossy(event);
         let mut line = String::with_capacity(text.len() + 1);
         for c in text.strip_suffix('\n').unwrap_or(&text).chars() {

@@ -10,10 +10,13 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(error) => error.exit(),
     };
-    if let Err(error) = log::init(args.logging.log_format, args.logging.v) {
-        eprintln!("cannot log: {error}");
-        return ExitCode::FAILURE;
-    }
+    let _flush = match log::init(args.logging.log_format, args.logging.v) {
+        Ok(flush) => flush,
+        Err(error) => {
+            eprintln!("cannot log: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let served = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

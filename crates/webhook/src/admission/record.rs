@@ -1,6 +1,6 @@
 //! What is counted and logged of a decision.
 
-use std::fmt;
+use std::borrow::Cow;
 
 use pod_identity_core::account::{Reason, Source};
 use pod_identity_core::{Decision, Facts, Found, Method, Outcome, Plan, RefusalReason, Request, Unchanged};
@@ -13,29 +13,29 @@ const SHOWN: usize = 253;
 
 /// What is counted and logged of a decision, once it is the one that is given.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct Record<'r> {
     outcome: &'static str,
     reason: &'static str,
     warnings: Vec<&'static str>,
     /// How a pod was given an identity.
     method: Option<&'static str>,
     missing_service_account: bool,
-    line: Option<Line>,
+    line: Option<Line<'r>>,
 }
 
 /// What a log line says of a decision, safe to show.
 #[derive(Debug)]
-struct Line {
-    uid: String,
-    namespace: String,
-    pod: String,
-    service_account: String,
+struct Line<'r> {
+    uid: Cow<'r, str>,
+    namespace: Cow<'r, str>,
+    pod: Cow<'r, str>,
+    service_account: Cow<'r, str>,
     /// The refusal and the warnings.
     notes: String,
 }
 
-impl Record {
-    pub(super) fn of(request: &Request<'_>, decision: &Decision<'_>, facts: &Facts<'_>) -> Self {
+impl<'r> Record<'r> {
+    pub(super) fn of(request: &'r Request<'_>, decision: &'r Decision<'_>, facts: &Facts<'_>) -> Self {
         let (outcome, reason) = labels(decision);
         let warned: Vec<_> = decision.account.all_warnings().collect();
         let method = match (&decision.outcome, &decision.identity) {
@@ -57,10 +57,10 @@ impl Record {
             let notes: Vec<&str> =
                 refusal.into_iter().chain(warned.iter().map(|warning| warning.text.as_str())).collect();
             Line {
-                uid: Shown(request.uid).to_string(),
-                namespace: Shown(request.namespace).to_string(),
-                pod: Shown(scope.pod).to_string(),
-                service_account: Shown(scope.service_account).to_string(),
+                uid: shown(request.uid),
+                namespace: shown(request.namespace),
+                pod: shown(scope.pod),
+                service_account: shown(scope.service_account),
                 notes: notes.join("; "),
             }
         });
@@ -75,7 +75,7 @@ impl Record {
     }
 
     /// The record of a review whose request could not be read.
-    pub(super) fn unreadable(uid: &str, message: &str) -> Self {
+    pub(super) fn unreadable(uid: &'r str, message: &str) -> Self {
         Self {
             outcome: "refused",
             reason: refusal_name(RefusalReason::Unreadable),
@@ -83,12 +83,27 @@ impl Record {
             method: None,
             missing_service_account: false,
             line: Some(Line {
-                uid: Shown(uid).to_string(),
-                namespace: String::new(),
-                pod: String::new(),
-                service_account: String::new(),
+                uid: shown(uid),
+                namespace: Cow::default(),
+                pod: Cow::default(),
+                service_account: Cow::default(),
                 notes: message.to_owned(),
             }),
+        }
+    }
+
+    /// For when it can only be published once the API server was asked.
+    pub(super) fn into_owned(self) -> Record<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Record {
+            line: self.line.map(|line| Line {
+                uid: owned(line.uid),
+                namespace: owned(line.namespace),
+                pod: owned(line.pod),
+                service_account: owned(line.service_account),
+                notes: line.notes,
+            }),
+            ..self
         }
     }
 
@@ -107,7 +122,9 @@ impl Record {
             metrics.missing_service_accounts.inc();
         }
         let Some(Line { uid, namespace, pod, service_account, notes }) = &self.line else { return };
-        let traceparent = traceparent.map(|text| Shown(text).to_string()).unwrap_or_default();
+        let [uid, namespace, pod, service_account] = [uid, namespace, pod, service_account].map(Cow::as_ref);
+        let traceparent = traceparent.map(shown).unwrap_or_default();
+        let traceparent = traceparent.as_ref();
         if outcome == "unchanged" && self.warnings.is_empty() {
             tracing::debug!(outcome, reason, uid, namespace, pod, service_account, traceparent, "decided");
         } else {
@@ -206,19 +223,20 @@ fn warning_name(reason: Reason) -> &'static str {
 }
 
 /// Somebody's text, escaped and cut.
-struct Shown<'a>(&'a str);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut characters = self.0.chars();
-        for c in characters.by_ref().take(SHOWN) {
-            match c {
-                ' '..='~' => write!(f, "{c}")?,
-                c => write!(f, "{}", c.escape_unicode())?,
-            }
-        }
-        if characters.next().is_some() { f.write_str("...") } else { Ok(()) }
+fn shown(text: &str) -> Cow<'_, str> {
+    if text.len() <= SHOWN && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.into();
     }
+    let mut characters = text.chars();
+    let mut shown = String::with_capacity(text.len().min(SHOWN));
+    for c in characters.by_ref().take(SHOWN) {
+        match c {
+            ' '..='~' => shown.push(c),
+            c => shown.extend(c.escape_unicode()),
+        }
+    }
+    shown.push_str(if characters.next().is_some() { "..." } else { "" });
+    shown.into()
 }
 
 #[cfg(test)]
@@ -227,7 +245,8 @@ mod tests {
 
     #[test]
     fn what_is_logged_is_harmless() {
-        assert_eq!(Shown("a\u{1b}[31m\n\u{202e}b").to_string(), "a\\u{1b}[31m\\u{a}\\u{202e}b");
-        assert_eq!(Shown(&"x".repeat(254)).to_string(), "x".repeat(253) + "...");
+        assert_eq!(shown("a\u{1b}[31m\n\u{202e}b"), "a\\u{1b}[31m\\u{a}\\u{202e}b");
+        assert_eq!(shown(&"x".repeat(254)), "x".repeat(253) + "...");
+        assert_eq!(shown("api-0"), "api-0");
     }
 }

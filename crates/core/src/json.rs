@@ -88,9 +88,9 @@ pub(crate) struct Scanner<'a> {
     arena: &'a Arena,
     path: Vec<Segment>,
     error: Option<ReadError>,
-    /// The outline of the document that the text is a part of, and where in it the text begins.
+    /// A place in the outline of the document that the text is a part of, and where in it the text begins.
     #[cfg(not(target_arch = "wasm32"))]
-    outline: Option<(&'a outline::Outline, usize)>,
+    outline: Option<(outline::Cursor<'a>, usize)>,
 }
 
 impl<'a> Scanner<'a> {
@@ -106,8 +106,8 @@ impl<'a> Scanner<'a> {
             #[cfg(not(target_arch = "wasm32"))]
             outline: arena.outline.get().and_then(|(document, outline)| {
                 let text = addresses(text);
-                let within = document.start <= text.start && text.end <= document.end;
-                within.then(|| (outline, text.start - document.start))
+                let base = text.start.checked_sub(document.start)?;
+                (text.end <= document.end).then(|| (outline.cursor(base), base))
             }),
         }
     }

@@ -2,7 +2,8 @@
 
 use wide::u8x16;
 
-use super::{Masks, Outline, WRITTEN};
+use super::Outline;
+use super::brackets::WRITTEN;
 
 /// The outline of a document, by the best that this processor has.
 pub(super) fn outline(text: &str) -> Option<Outline> {
@@ -21,6 +22,21 @@ pub(super) fn every_outline(text: &str) -> [Option<Option<Outline>>; 3] {
     return [any, x86_64::avx2(text), x86_64::avx512(text)];
     #[cfg(not(target_arch = "x86_64"))]
     return [any, None, None];
+}
+
+/// Which of 64 bytes are what, wherever they stand.
+#[derive(Default)]
+pub(super) struct Masks {
+    pub(super) quotes: u64,
+    pub(super) backslashes: u64,
+    /// Control characters.
+    pub(super) controls: u64,
+    pub(super) commas: u64,
+    pub(super) colons: u64,
+    pub(super) opens: u64,
+    pub(super) closes: u64,
+    /// Among the brackets, those of objects.
+    pub(super) curly: u64,
 }
 
 /// What is asked of a processor.
@@ -94,15 +110,15 @@ impl Processor for Any {
 #[allow(unsafe_code, reason = "instructions are taken that not every processor has, after asking for them")]
 mod x86_64 {
     use core::arch::x86_64::{
-        __m256i, _mm_clmulepi64_si128, _mm_cvtsi64_si128, _mm_cvtsi128_si64, _mm_set1_epi8, _mm256_cmpeq_epi8,
-        _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
-        _mm512_add_epi32, _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask, _mm512_cmple_epu8_mask, _mm512_cvtepu8_epi32,
-        _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi32,
-        _mm512_storeu_si512, _pdep_u64,
+        __m256i, _mm_clmulepi64_si128, _mm_cvtsi64_si128, _mm_cvtsi128_si64, _mm_set1_epi8,
+        _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
+        _mm256_set1_epi8, _mm512_add_epi32, _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask,
+        _mm512_cmple_epu8_mask, _mm512_cvtepu8_epi32, _mm512_loadu_si512, _mm512_maskz_compress_epi8,
+        _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_storeu_si512, _pdep_u64,
     };
 
-    use super::super::{Masks, Outline, WRITTEN};
-    use super::{CONTROL, CURLY, Processor};
+    use super::super::Outline;
+    use super::{CONTROL, CURLY, Masks, Processor, WRITTEN};
 
     /// Thirty-two bytes at a time; `None` when this processor cannot.
     pub(super) fn avx2(text: &str) -> Option<Option<Outline>> {

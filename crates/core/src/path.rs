@@ -23,10 +23,17 @@ impl<'p> NormalPath<'p> {
         // Nearly all paths are in it, but for the `/` in front.
         if let Some(rest) = path.strip_prefix('/')
             && os == Os::Unix
-            && !matches!(rest.as_bytes(), [b'/' | b'.', ..] | [.., b'/'])
-            && !rest.as_bytes().windows(2).any(|pair| matches!(pair, [b'/', b'/' | b'.']))
         {
-            return Self(Cow::Borrowed(rest));
+            let rest = rest.strip_suffix('/').unwrap_or(rest);
+            let mut before = b'/';
+            let is_normal = rest.bytes().all(|byte| {
+                let fits = before != b'/' || !matches!(byte, b'/' | b'.');
+                before = byte;
+                fits
+            });
+            if is_normal && before != b'/' {
+                return Self(Cow::Borrowed(rest));
+            }
         }
         let path = match os {
             Os::Unix => path,

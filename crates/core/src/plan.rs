@@ -210,9 +210,14 @@ impl<'a> Token<'a> {
             return (name, true);
         }
         // A mount may name a volume that is not there yet: a volume of that name would serve it.
-        let mounted =
-            pod.all_containers().flat_map(|container| container.mounts.iter().map(|mount| mount.volume));
-        let taken = Names::of(pod.volumes.iter().map(|volume| volume.name).chain(mounted));
+        let names = || {
+            let mounts = pod.all_containers().flat_map(|container| &container.mounts);
+            pod.volumes.iter().map(|volume| volume.name).chain(mounts.map(|mount| mount.volume))
+        };
+        if names().all(|name| name != self.volume_name) {
+            return (self.volume_name, false);
+        }
+        let taken = Names::of(names());
         let mut name = self.volume_name;
         let mut i = 2;
         while taken.contain(name) {

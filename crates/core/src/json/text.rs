@@ -8,19 +8,19 @@ const HIGH: u64 = ONES << 7;
 #[cfg_attr(target_arch = "wasm32", inline(never))]
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn plain_length(text: &[u8]) -> usize {
-    #[cfg(target_feature = "simd128")]
+    #[cfg(any(target_feature = "simd128", not(target_arch = "wasm32")))]
     let rest = match after_plain_blocks(text) {
         (rest, Some(length)) => return text.len() - rest.len() + length,
         (rest, None) => rest,
     };
-    #[cfg(not(target_feature = "simd128"))]
+    #[cfg(not(any(target_feature = "simd128", not(target_arch = "wasm32"))))]
     let rest = text;
     text.len() - after_plain(rest).len()
 }
 
 /// A text from the sixteen bytes on that hold a quote, backslash or control character, and where in them it stands; or
 /// what is left.
-#[cfg(target_feature = "simd128")]
+#[cfg(any(target_feature = "simd128", not(target_arch = "wasm32")))]
 #[inline(always)]
 fn after_plain_blocks(text: &[u8]) -> (&[u8], Option<usize>) {
     use wide::u8x16;

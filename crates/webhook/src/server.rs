@@ -23,6 +23,7 @@ use crate::tls::Published;
 mod activity;
 mod connection;
 mod connections;
+mod read_ahead;
 #[cfg(test)]
 mod tests;
 mod timed;

@@ -26,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use super::Limits;
 use super::activity::{Activity, Phase};
 use super::connections::Told;
+use super::read_ahead::ReadAhead;
 use super::timed::Timed;
 use crate::metrics::Metrics;
 use crate::router::{GiveWay, Router};
@@ -213,8 +214,8 @@ pub(super) fn handshake_failed(metrics: &Metrics, error: &io::Error) {
 async fn handshake(
     stream: TcpStream,
     tls: Arc<ServerConfig>,
-) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
-    TlsAcceptor::from(tls).accept(still_waiting(stream).await?).await
+) -> io::Result<tokio_rustls::server::TlsStream<ReadAhead<TcpStream>>> {
+    TlsAcceptor::from(tls).accept(ReadAhead::new(still_waiting(stream).await?)).await
 }
 
 /// Waits for the first byte; an error when the caller has gone already. After a standstill many have, and each

@@ -1,6 +1,9 @@
 //! Answers as policy-server reads them
 //! (<https://docs.kubewarden.io/reference/spec/mutating-policies>).
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
 use pod_identity_core::{Decision, Outcome, number, response, write_string};
 
 /// The answer to a request.

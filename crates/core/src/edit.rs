@@ -3,6 +3,8 @@
 //! Both come from the same edits, so that they cannot disagree. Everything that is not edited stays the same
 //! bytes.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::json::write_string;

@@ -3,6 +3,8 @@
 //! Everything that is skipped is checked all the same, so that what is handed on is JSON. Nothing recurses,
 //! and no input costs more than linear time.
 
+use alloc::vec::Vec;
+
 use crate::error::{Fault, ReadError, Segment};
 
 #[cfg(not(target_arch = "wasm32"))]

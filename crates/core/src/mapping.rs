@@ -3,7 +3,10 @@
 //! The document stays text. A look-up passes over it once, or asks an [`Index`] where to look, and reads only the
 //! entries that match.
 
-use std::cmp::Reverse;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::error::{Fault, ReadError};
 use crate::glob::{Glob, GlobError};

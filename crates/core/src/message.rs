@@ -1,5 +1,7 @@
 //! Messages: lower case, no full stop, somebody's text in backticks and harmless.
 
+use alloc::string::String;
+
 /// Characters of somebody's text that a message shows.
 const SHOWN: usize = 200;
 

@@ -1,6 +1,8 @@
 //! Names of Kubernetes objects
 //! (<https://kubernetes.io/docs/concepts/overview/working-with-objects/names/>).
 
+use alloc::vec::Vec;
+
 /// A label of [RFC 1123](https://www.rfc-editor.org/rfc/rfc1123) in lower case: the name of a namespace, a
 /// container or a volume. At most 63 characters.
 #[must_use]
@@ -33,7 +35,7 @@ pub(crate) struct Names<'a>(Vec<&'a str>);
 impl<'a> Names<'a> {
     /// A heap sorts in a tenth of the code of a sort.
     pub(crate) fn new(names: Vec<&'a str>) -> Self {
-        Self(std::collections::BinaryHeap::from(names).into_sorted_vec())
+        Self(alloc::collections::BinaryHeap::from(names).into_sorted_vec())
     }
 
     /// In a loop of its own: `collect` takes a kilobyte more for each kind of iterator.

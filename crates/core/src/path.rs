@@ -1,6 +1,7 @@
 //! Paths inside containers: joined, compared, and turned into Windows' form.
 
-use std::borrow::Cow;
+use alloc::string::String;
+use alloc::borrow::Cow;
 
 /// Whether a pod runs on Windows, where paths have another form and no case.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

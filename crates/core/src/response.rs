@@ -1,5 +1,10 @@
 //! How a decision is shown to the API server: warnings and audit annotations.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::admission::Decision;
 use crate::identity::Method;
 use crate::message::{escape_into, escaped, message, number};

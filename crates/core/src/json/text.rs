@@ -1,5 +1,7 @@
 //! The text of JSON strings: finding where the plain part ends, resolving escapes, writing.
 
+use alloc::string::String;
+
 const ONES: u64 = u64::MAX / 255;
 const HIGH: u64 = ONES << 7;
 

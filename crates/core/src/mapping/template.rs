@@ -1,5 +1,9 @@
 //! Roles with `{namespace}`, `{serviceAccount}` and the settings' variables in them.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::json::{Arena, Value};
 use crate::message::message;
 use crate::settings::{Place, Problems, each_member, expected, report_repeated};

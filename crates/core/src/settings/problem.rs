@@ -1,5 +1,9 @@
 //! What is wrong with settings, and where.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::json::Value;
 use crate::message::{escape_into, joined, message, number};
 
@@ -125,11 +129,28 @@ pub(super) fn unknown_field(name: &str, known: &[&str]) -> String {
     };
     let meant = known
         .iter()
-        .map(|candidate| (strsim::levenshtein(&plain(name), &plain(candidate)), candidate))
+        .map(|candidate| (distance(&plain(name), &plain(candidate)), candidate))
         .min()
         .filter(|(distance, candidate)| name.len() <= 64 && *distance <= 1 + candidate.len() / 5);
     match meant {
         Some((_, candidate)) => message("unknown field, did you mean `{=}`?", &[candidate]),
         None => "unknown field".to_owned(),
     }
+}
+
+/// How many letters to add, leave out or replace (Levenshtein's distance), of short texts.
+fn distance(from: &str, to: &str) -> usize {
+    // The distances of what was read of `from` to all beginnings of `to`.
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let (mut diagonal, mut left) = (i, i + 1);
+        for (b, cell) in to.chars().zip(row.iter_mut().skip(1)) {
+            left = (diagonal + usize::from(a != b)).min(left + 1).min(*cell + 1);
+            diagonal = core::mem::replace(cell, left);
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }

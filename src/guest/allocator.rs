@@ -6,11 +6,17 @@
 #![allow(unsafe_code, reason = "an allocator hands out raw memory")]
 
 use core::alloc::{GlobalAlloc, Layout};
-use core::arch::wasm32::memory_grow;
+use core::arch::wasm32::{memory_grow, memory_size};
 use core::cell::Cell;
 use core::ptr::{copy_nonoverlapping, null_mut};
 
 const PAGE: usize = 65_536;
+
+unsafe extern "C" {
+    /// Where the stack and what is static end; set by the linker. The host's pages after it are there from the start, for each
+    /// call to grow the memory is one of the operating system.
+    static __heap_base: u8;
+}
 
 struct Heap {
     /// The next free byte.
@@ -48,9 +54,8 @@ unsafe impl GlobalAlloc for Heap {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if self.end.get() == 0 {
-            let top = memory_grow(0, 1) * PAGE;
-            self.next.set(top);
-            self.end.set(top + PAGE);
+            self.next.set((&raw const __heap_base).addr());
+            self.end.set(memory_size(0) * PAGE);
         }
         let start = self.next.get().next_multiple_of(layout.align());
         if self.reserve(start, layout.size()).is_some() { start as *mut u8 } else { null_mut() }

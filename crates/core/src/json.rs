@@ -49,6 +49,7 @@ impl Kind {
 /// together; and its outline, or where parts of it end.
 #[derive(Debug, Default)]
 pub struct Arena {
+    #[cfg(not(target_arch = "wasm32"))]
     texts: bumpalo::Bump,
     #[cfg(not(target_arch = "wasm32"))]
     outline: core::cell::OnceCell<(core::ops::Range<usize>, outline::Outline)>,
@@ -57,8 +58,15 @@ pub struct Arena {
 
 impl Arena {
     /// Keeps a copy of a text.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn keep(&self, text: &str) -> &str {
         self.texts.alloc_str(text)
+    }
+
+    /// Keeps a copy of a text: in the policy nothing is given back before the instance is.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn keep(&self, text: &str) -> &str {
+        alloc::string::String::from(text).leak()
     }
 
     /// Outlines the document, so that what is skipped in it need not be looked at again. In the policy, whose size counts, it

@@ -14,6 +14,7 @@ extern crate alloc;
 pub mod account;
 mod admission;
 pub mod arn;
+mod ascii;
 pub mod edit;
 mod error;
 mod facts;

@@ -3,6 +3,8 @@
 
 use alloc::vec::Vec;
 
+use crate::ascii;
+
 /// A label of [RFC 1123](https://www.rfc-editor.org/rfc/rfc1123) in lower case: the name of a namespace, a
 /// container or a volume. At most 63 characters.
 #[must_use]
@@ -20,7 +22,7 @@ pub fn is_dns_label(name: &str) -> bool {
 #[must_use]
 pub fn is_dns_subdomain(name: &str) -> bool {
     name.len() <= 253
-        && name.split('.').all(|part| {
+        && ascii::parts(name, b".").all(|part| {
             part.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
                 && !part.starts_with('-')
                 && !part.ends_with('-')

@@ -3,6 +3,8 @@
 use alloc::string::String;
 use alloc::borrow::Cow;
 
+use crate::ascii::{holds, parts};
+
 /// Whether a pod runs on Windows, where paths have another form and no case.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Os {
@@ -36,7 +38,7 @@ impl<'p> NormalPath<'p> {
             }
         };
         let mut out = String::with_capacity(path.len());
-        for part in path.split(|c| c == '/' || c == '\\' && os == Os::Windows) {
+        for part in parts(path, if os == Os::Windows { b"/\\" } else { b"/" }) {
             match part {
                 "" | "." => {}
                 ".." => while out.pop().is_some_and(|c| c != '/') {},
@@ -83,7 +85,7 @@ pub fn file_in(folder: &str, file: &str, os: Os) -> String {
         path.push_str("C:");
     }
     let separator = if os == Os::Windows { '\\' } else { '/' };
-    for part in folder.split('/').filter(|part| !part.is_empty()).chain(file.split('/')) {
+    for part in parts(folder, b"/").filter(|part| !part.is_empty()).chain(parts(file, b"/")) {
         if !(path.is_empty() && drive) {
             path.push(separator);
         }
@@ -101,8 +103,8 @@ fn has_drive(path: &str) -> bool {
 pub fn is_mount_path(path: &str) -> bool {
     let below = if has_drive(path) { path.get(2..).unwrap_or_default() } else { path };
     below.starts_with(['/', '\\'])
-        && !below.split(['/', '\\']).any(|part| part == "..")
-        && !below.contains(':')
+        && !parts(below, b"/\\").any(|part| part == "..")
+        && !holds(below, b":")
         && path.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
         && !NormalPath::new(path, Os::Windows).0.is_empty()
         && path.len() <= 1024
@@ -112,9 +114,9 @@ pub fn is_mount_path(path: &str) -> bool {
 #[must_use]
 pub fn is_relative_path(path: &str) -> bool {
     !path.starts_with('/')
-        && !path.split('/').any(|part| matches!(part, "" | "." | ".."))
+        && !parts(path, b"/").any(|part| matches!(part, "" | "." | ".."))
         && path.bytes().all(|b| b.is_ascii_graphic())
-        && !path.contains(['\\', ':'])
+        && !holds(path, b"\\:")
         && path.len() <= 1024
 }
 

@@ -43,8 +43,7 @@ fn cut(text: &str) -> String {
     let mut out = String::new();
     escape_into(&mut out, text, usize::MAX);
     if out.len() > MAX_WARNING {
-        out.truncate(MAX_WARNING - 3);
-        out.push_str("...");
+        return out.get(..MAX_WARNING - 3).unwrap_or_default().to_owned() + "...";
     }
     out
 }

@@ -1,5 +1,7 @@
 //! The two URLs that the settings hold. Tokens are sent there, so what is not plainly right is refused.
 
+use crate::ascii::{cut, holds, parts};
+
 /// Who may be spoken to without encryption.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PlainHttp {
@@ -46,22 +48,22 @@ pub fn is_endpoint(url: &str, plain: PlainHttp) -> bool {
     if !rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%/:[]".contains(&b)) || url.len() > 2048 {
         return false;
     }
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let bracket = authority.find(']').map_or(0, |end| end + 1);
+    let (authority, path) = cut(rest, b'/').unwrap_or((rest, ""));
+    let bracket = cut(authority, b']').map_or(0, |(before, _)| before.len() + 1);
     let after = authority.get(bracket..).unwrap_or_default();
-    let (rest, port) = after.split_once(':').unwrap_or((after, "443"));
+    let (rest, port) = cut(after, b':').unwrap_or((after, "443"));
     let host = authority.get(..bracket + rest.len()).unwrap_or_default();
     // No sign: the characters were checked.
     port.parse::<u16>().is_ok_and(|port| port > 0)
         && is_host(host)
-        && !path.contains(['[', ']'])
+        && !holds(path, b"[]")
         && (secure || plain.allows(host))
 }
 
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         // An IPv6 address, as far as it matters: nothing but its characters.
-        Some(address) => address.contains(':') && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':'),
+        Some(address) => holds(address, b":") && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':'),
         None => crate::names::is_dns_subdomain(host),
     }
 }
@@ -70,8 +72,8 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host == "[::1]"
         || host.strip_prefix("127.").is_some_and(|rest| {
-            rest.split('.').count() == 3
-                && rest.split('.').all(|part| part.len() <= 3 && part.parse::<u8>().is_ok())
+            parts(rest, b".").count() == 3
+                && parts(rest, b".").all(|part| part.len() <= 3 && part.parse::<u8>().is_ok())
         })
 }
 

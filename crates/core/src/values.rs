@@ -1,6 +1,6 @@
 //! The values that annotations, mapping entries and settings carry. One parser each, for every door.
 
-use crate::names;
+use crate::{ascii, names};
 
 /// How long a token is valid, in seconds, within what the API server accepts
 /// (<https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/volume/#projections>).
@@ -118,11 +118,19 @@ pub fn is_audience(text: &str) -> bool {
     !text.is_empty() && text.len() <= 1024 && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
+const QUOTES: [char; 2] = ['"', '\''];
+
 /// The names in a comma-separated list, blanks and quotes around each ignored.
 pub fn container_names(list: &str) -> impl Iterator<Item = &str> {
-    list.split(',')
-        .map(|name| name.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')))
-        .filter(|name| !name.is_empty())
+    ascii::parts(list, b",").map(bare).filter(|name| !name.is_empty())
+}
+
+fn bare(name: &str) -> &str {
+    let mut name = name.trim();
+    while let Some(rest) = name.strip_prefix(QUOTES).or(name.strip_suffix(QUOTES)) {
+        name = rest.trim();
+    }
+    name
 }
 
 /// The permission bits of the token file, from octal text such as `0440`.
@@ -147,7 +155,7 @@ pub fn parse_file_mode(text: &str) -> Result<u16, &'static str> {
 /// The name of a variable in a role's template: `[a-zA-Z][a-zA-Z0-9]*`.
 #[must_use]
 pub fn is_variable_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(|b| b.is_ascii_alphanumeric())
+    name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic()) && name.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 /// The name of a key in a config map's data.

@@ -106,9 +106,13 @@ fn zeros(word: u64) -> u64 {
 pub(super) fn unescape(raw: &str) -> Option<String> {
     let mut out = String::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some((plain, escape)) = rest.split_once('\\') {
+    // Nothing else that ends a plain text is in it.
+    while let Some((plain, escape)) = rest.split_at_checked(plain_length(rest.as_bytes()))
+        && !escape.is_empty()
+    {
         out.push_str(plain);
         let mut chars = escape.chars();
+        chars.next();
         match chars.next()? {
             'b' => out.push('\u{8}'),
             'f' => out.push('\u{c}'),

@@ -87,7 +87,7 @@ impl<'p> Place<'p> {
             Place::Root => {}
             Place::Member(outer, name) => {
                 outer.write(out);
-                if name.starts_with(|c: char| c.is_ascii_alphabetic())
+                if name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
                     && name.bytes().all(|b| b.is_ascii_alphanumeric())
                 {
                     if !out.is_empty() {
@@ -124,8 +124,10 @@ pub(crate) fn expected(what: &str, value: &Value<'_>) -> String {
 /// That a field is not known, with the one that was probably meant.
 #[cold]
 pub(super) fn unknown_field(name: &str, known: &[&str]) -> String {
-    let plain = |name: &str| -> String {
-        name.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
+    let plain = |name: &str| {
+        let mut name = name.as_bytes().to_ascii_lowercase();
+        name.retain(|b| !matches!(b, b'_' | b'-'));
+        name
     };
     let meant = known
         .iter()
@@ -138,13 +140,13 @@ pub(super) fn unknown_field(name: &str, known: &[&str]) -> String {
     }
 }
 
-/// How many letters to add, leave out or replace (Levenshtein's distance), of short texts.
-fn distance(from: &str, to: &str) -> usize {
+/// How many bytes to add, leave out or replace (Levenshtein's distance), of short texts.
+fn distance(from: &[u8], to: &[u8]) -> usize {
     // The distances of what was read of `from` to all beginnings of `to`.
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
-    for (i, a) in from.chars().enumerate() {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.iter().enumerate() {
         let (mut diagonal, mut left) = (i, i + 1);
-        for (b, cell) in to.chars().zip(row.iter_mut().skip(1)) {
+        for (b, cell) in to.iter().zip(row.iter_mut().skip(1)) {
             left = (diagonal + usize::from(a != b)).min(left + 1).min(*cell + 1);
             diagonal = core::mem::replace(cell, left);
         }

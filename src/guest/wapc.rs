@@ -14,8 +14,14 @@ unsafe extern "C" {
     fn __guest_error(error: *const u8, len: usize);
     #[rustfmt::skip]
     fn __host_call(
-        binding: *const u8, binding_len: usize, namespace: *const u8, namespace_len: usize,
-        operation: *const u8, operation_len: usize, payload: *const u8, payload_len: usize,
+        binding: *const u8,
+        binding_len: usize,
+        namespace: *const u8,
+        namespace_len: usize,
+        operation: *const u8,
+        operation_len: usize,
+        payload: *const u8,
+        payload_len: usize,
     ) -> usize;
     fn __host_response_len() -> usize;
     fn __host_response(answer: *mut u8);
@@ -75,7 +81,11 @@ pub(super) fn host_call(
     unsafe {
         let len = if answered { __host_response_len() } else { __host_error_len() };
         let mut answer = Vec::with_capacity(len);
-        if answered { __host_response(answer.as_mut_ptr()) } else { __host_error(answer.as_mut_ptr()) }
+        if answered {
+            __host_response(answer.as_mut_ptr())
+        } else {
+            __host_error(answer.as_mut_ptr())
+        }
         answer.set_len(len);
         if answered { Ok(answer) } else { Err(answer) }
     }

@@ -8,7 +8,12 @@ pub(crate) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
 
 /// Whether one of some characters is in a text.
 pub(crate) fn holds(text: &str, any: &[u8]) -> bool {
-    text.bytes().any(|b| any.contains(&b))
+    text.bytes().any(|b| is_one(b, any))
+}
+
+/// Whether a byte is one of a few: `contains` is made for many.
+pub(crate) fn is_one(byte: u8, any: &[u8]) -> bool {
+    any.iter().any(|b| *b == byte)
 }
 
 /// What stands between some characters.
@@ -29,7 +34,7 @@ impl<'t> Iterator for Parts<'t> {
     #[cfg_attr(target_arch = "wasm32", inline(never))]
     fn next(&mut self) -> Option<&'t str> {
         let text = self.rest?;
-        let end = text.bytes().position(|b| self.at.contains(&b));
+        let end = text.bytes().position(|b| is_one(b, self.at));
         self.rest = end.and_then(|end| text.get(end + 1..));
         text.get(..end.unwrap_or(text.len()))
     }

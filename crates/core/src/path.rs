@@ -1,7 +1,7 @@
 //! Paths inside containers: joined, compared, and turned into Windows' form.
 
-use alloc::string::String;
 use alloc::borrow::Cow;
+use alloc::string::String;
 
 use crate::ascii::{holds, parts};
 
@@ -33,9 +33,7 @@ impl<'p> NormalPath<'p> {
         }
         let path = match os {
             Os::Unix => path,
-            Os::Windows => {
-                path.strip_prefix(['c', 'C']).and_then(|rest| rest.strip_prefix(':')).unwrap_or(path)
-            }
+            Os::Windows => path.strip_prefix("C:").or(path.strip_prefix("c:")).unwrap_or(path),
         };
         let mut out = String::with_capacity(path.len());
         for part in parts(path, if os == Os::Windows { b"/\\" } else { b"/" }) {
@@ -78,7 +76,12 @@ impl<'p> NormalPath<'p> {
 /// Windows unless the folder names a drive.
 #[must_use]
 pub fn file_in(folder: &str, file: &str, os: Os) -> String {
-    let folder = folder.trim_end_matches(if os == Os::Windows { &['/', '\\'][..] } else { &['/'][..] });
+    let mut folder = folder;
+    while let Some(rest) =
+        folder.strip_suffix('/').or(folder.strip_suffix('\\').filter(|_| os == Os::Windows))
+    {
+        folder = rest;
+    }
     let mut path = String::with_capacity(folder.len() + file.len() + 3);
     let drive = has_drive(folder);
     if os == Os::Windows && !drive {
@@ -102,7 +105,7 @@ fn has_drive(path: &str) -> bool {
 #[must_use]
 pub fn is_mount_path(path: &str) -> bool {
     let below = if has_drive(path) { path.get(2..).unwrap_or_default() } else { path };
-    below.starts_with(['/', '\\'])
+    matches!(below.as_bytes(), [b'/' | b'\\', ..])
         && !parts(below, b"/\\").any(|part| part == "..")
         && !holds(below, b":")
         && path.bytes().all(|b| b.is_ascii_graphic() || b == b' ')

@@ -1,6 +1,7 @@
 //! The two URLs that the settings hold. Tokens are sent there, so what is not plainly right is refused.
 
-use crate::ascii::{cut, holds, parts};
+use crate::ascii::{cut, holds, is_one, parts};
+use crate::values;
 
 /// Who may be spoken to without encryption.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,7 +46,7 @@ pub fn is_endpoint(url: &str, plain: PlainHttp) -> bool {
         (_, Some(rest)) => (false, rest),
         _ => return false,
     };
-    if !rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%/:[]".contains(&b)) || url.len() > 2048 {
+    if !rest.bytes().all(|b| b.is_ascii_alphanumeric() || is_one(b, b"-._~%/:[]")) || url.len() > 2048 {
         return false;
     }
     let (authority, path) = cut(rest, b'/').unwrap_or((rest, ""));
@@ -54,7 +55,7 @@ pub fn is_endpoint(url: &str, plain: PlainHttp) -> bool {
     let (rest, port) = cut(after, b':').unwrap_or((after, "443"));
     let host = authority.get(..bracket + rest.len()).unwrap_or_default();
     // No sign: the characters were checked.
-    port.parse::<u16>().is_ok_and(|port| port > 0)
+    (1..=0xffff).contains(&values::decimal(port).unwrap_or_default())
         && is_host(host)
         && !holds(path, b"[]")
         && (secure || plain.allows(host))
@@ -73,7 +74,8 @@ fn is_loopback(host: &str) -> bool {
         || host == "[::1]"
         || host.strip_prefix("127.").is_some_and(|rest| {
             parts(rest, b".").count() == 3
-                && parts(rest, b".").all(|part| part.len() <= 3 && part.parse::<u8>().is_ok())
+                && parts(rest, b".")
+                    .all(|part| part.len() <= 3 && values::decimal(part).is_some_and(|part| part <= 255))
         })
 }
 

@@ -140,7 +140,8 @@ pub(super) fn unescape(raw: &str) -> Option<String> {
 }
 
 fn code_unit(hex: &str) -> Option<(u32, &str)> {
-    Some((u32::from_str_radix(hex.get(..4)?, 16).ok()?, hex.get(4..)?))
+    let digit = |unit, b: u8| Some(unit << 4 | char::from(b).to_digit(16)?);
+    Some((hex.get(..4)?.bytes().try_fold(0, digit)?, hex.get(4..)?))
 }
 
 /// Appends a JSON string, quotes included.

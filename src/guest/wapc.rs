@@ -53,7 +53,7 @@ extern "C" fn __guest_call(operation_len: usize, payload_len: usize) -> i32 {
                 1
             }
             None => {
-                let error = "no such function";
+                let error = [&b"No handler registered for function "[..], &operation].concat();
                 __guest_error(error.as_ptr(), error.len());
                 0
             }

@@ -12,6 +12,7 @@ pub(crate) fn holds(text: &str, any: &[u8]) -> bool {
 }
 
 /// Whether a byte is one of a few: `contains` is made for many.
+#[allow(clippy::manual_contains, reason = "it would bring memchr into the policy")]
 pub(crate) fn is_one(byte: u8, any: &[u8]) -> bool {
     any.iter().any(|b| *b == byte)
 }

@@ -1,7 +1,8 @@
 //! The one host call: an object of the cluster
 //! (<https://docs.kubewarden.io/reference/spec/host-capabilities/kubernetes>).
 
-use std::cell::OnceCell;
+use alloc::string::String;
+use core::cell::OnceCell;
 
 use pod_identity_core::{Found, Lookup, ReadError, ServiceAccountLookup, Unknown, write_string};
 

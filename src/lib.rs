@@ -2,10 +2,17 @@
 //!
 //! Nothing survives a call: policy-server makes a new instance for each request.
 
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use core::cell::OnceCell;
+
 use pod_identity_core::{
     Admission, Arena, ConfigMap, Facts, Found, Lookup, Review, ServiceAccount, Settings,
 };
-use std::cell::OnceCell;
 
 #[cfg(target_arch = "wasm32")]
 mod guest;

@@ -1,23 +1,27 @@
 //! Answers as policy-server reads them
 //! (<https://docs.kubewarden.io/reference/spec/mutating-policies>).
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
 use pod_identity_core::{Decision, Outcome, number, response, write_string};
 
 /// The answer to a request.
 #[must_use]
 pub fn of(decision: &Decision<'_>) -> String {
+    // What is written last can grow where it is.
+    let annotations = response::audit_annotations(decision);
+    let warnings = response::warnings(decision);
     let mut out = match &decision.outcome {
         Outcome::Unchanged(_) | Outcome::Verified { .. } => String::from("{\"accepted\":true"),
         Outcome::Changed(_, change) => {
-            // The rest is small: with room for it from the start, the object is not copied again.
-            let mut out = String::with_capacity(change.object_len() + 8192);
+            let mut out = String::with_capacity(change.object_len() + 512);
             out.push_str("{\"accepted\":true,\"mutated_object\":");
             change.write_object(&mut out);
             out
         }
         Outcome::Refused(refusal) => refusal_head(refusal.code, &refusal.message),
     };
-    let annotations = response::audit_annotations(decision);
     if !annotations.is_empty() {
         out.push_str(",\"audit_annotations\":{");
         for (i, (key, value)) in annotations.iter().enumerate() {
@@ -30,7 +34,6 @@ pub fn of(decision: &Decision<'_>) -> String {
         }
         out.push('}');
     }
-    let warnings = response::warnings(decision);
     if !warnings.is_empty() {
         out.push_str(",\"warnings\":[");
         for (i, warning) in warnings.iter().enumerate() {

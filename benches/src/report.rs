@@ -2,6 +2,7 @@
 
 mod chart;
 mod growth;
+mod parts;
 mod rows;
 mod sizing;
 
@@ -78,6 +79,9 @@ impl<'r> Report<'r> {
                 let _ = write!(text, "\n{sentence}\n\n![{title}]({FOLDER}/{file})\n");
             }
         }
+        if let Some(table) = parts::table(self.results) {
+            let _ = write!(text, "\n## What the policy consists of\n\n{PARTS}\n{table}");
+        }
         let _ = write!(text, "\n## Machine and versions\n\n| | |\n| --- | --- |\n");
         for (name, value) in self.machine.iter().chain(&self.versions) {
             let _ = writeln!(text, "| {name} | {} |", value.replace('|', "\\|"));
@@ -113,6 +117,11 @@ where the target is \"at most so many times\", how many times the peer's cost ou
 
 `make bench` runs everything; `GO_WEBHOOK=…` names the program of the Go webhook and `POLICY_SERVER=…` that of policy-server.
 A run that was ended is taken up where it was. `target/release/bench https` measures one section again (`bench --help`).
+";
+
+const PARTS: &str = "\
+The module as the compiler makes it, by the names of its functions; wasm-opt mixes the parts. A function that was inlined
+counts where it was inlined into: most of what admission calls once is in `core: admission`.
 ";
 
 const METHOD: &str = "\

@@ -4,6 +4,7 @@ pub(crate) mod guest;
 pub(crate) mod handler;
 pub(crate) mod https;
 pub(crate) mod memory;
+pub(crate) mod parts;
 pub(crate) mod policy_server;
 pub(crate) mod scale;
 pub(crate) mod startup;

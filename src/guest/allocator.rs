@@ -6,11 +6,17 @@
 #![allow(unsafe_code, reason = "an allocator hands out raw memory")]
 
 use core::alloc::{GlobalAlloc, Layout};
-use core::arch::wasm32::memory_grow;
+use core::arch::wasm32::{memory_grow, memory_size};
 use core::cell::Cell;
 use core::ptr::{copy_nonoverlapping, null_mut};
 
 const PAGE: usize = 65_536;
+
+unsafe extern "C" {
+    /// Where the stack and what is static end; set by the linker. The host's pages after it are there from the start, for each
+    /// call to grow the memory is one of the operating system.
+    static __heap_base: u8;
+}
 
 struct Heap {
     /// The next free byte.
@@ -48,9 +54,8 @@ unsafe impl GlobalAlloc for Heap {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if self.end.get() == 0 {
-            let top = memory_grow(0, 1) * PAGE;
-            self.next.set(top);
-            self.end.set(top + PAGE);
+            self.next.set((&raw const __heap_base).addr());
+            self.end.set(memory_size(0) * PAGE);
         }
         let start = self.next.get().next_multiple_of(layout.align());
         if self.reserve(start, layout.size()).is_some() { start as *mut u8 } else { null_mut() }
@@ -85,56 +90,3 @@ unsafe impl GlobalAlloc for Heap {
         }
     }
 }
-
-/// What C asks for is preceded by its size, for C does not say it again.
-const HEADER: usize = 16;
-
-fn c_layout(size: usize) -> Layout {
-    Layout::from_size_align(size.saturating_add(HEADER), HEADER).unwrap_or(Layout::new::<u8>())
-}
-
-/// The C library keeps its environment here; with its own allocator the module would have two.
-///
-/// # Safety
-///
-/// That of C's `malloc`.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn malloc(size: usize) -> *mut u8 {
-    // SAFETY: the layout is not empty, and the header is inside of it.
-    unsafe {
-        let piece = HEAP.alloc(c_layout(size));
-        if piece.is_null() {
-            return piece;
-        }
-        piece.cast::<usize>().write(size);
-        piece.add(HEADER)
-    }
-}
-
-/// # Safety
-///
-/// That of C's `calloc`.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut u8 {
-    // SAFETY: as `malloc`; fresh memory is zero.
-    count.checked_mul(size).map_or(null_mut(), |size| unsafe { malloc(size) })
-}
-
-/// # Safety
-///
-/// That of C's `realloc`.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn realloc(piece: *mut u8, size: usize) -> *mut u8 {
-    // SAFETY: the caller has the piece from `malloc`, so its header stands before it.
-    unsafe {
-        let new = malloc(size);
-        if !piece.is_null() && !new.is_null() {
-            let old = piece.sub(HEADER).cast::<usize>().read();
-            copy_nonoverlapping(piece, new, old.min(size));
-        }
-        new
-    }
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn free(_: *mut u8) {}

@@ -15,6 +15,7 @@ use crate::{
     context::Context,
     inputs::{self, Input},
     results::{EMPTY, OURS, Record, SDK},
+    sections::parts,
 };
 
 /// Mapping entries where there are many.
@@ -38,6 +39,9 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
     for (name, path) in &policies {
         let size = fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?.len();
         record.add("guest.module", name, f64::from(u32::try_from(size)?));
+    }
+    if let Err(error) = parts::run(context, record) {
+        record.fail("parts", &error);
     }
     let settings = write(context, "settings.json", &inputs::settings(0, &context.pods))?;
     if let Err(error) = check_patches(context, &settings) {

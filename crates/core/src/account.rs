@@ -2,6 +2,10 @@
 //!
 //! Warnings, audit annotations, metrics and explanations all read this one account.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::message::{message, number};
 
 /// A value that is resolved by itself.

@@ -1,6 +1,8 @@
 //! From a request to a decision: which objects are needed, and what comes of them.
 
-use std::cell::OnceCell;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::cell::OnceCell;
 
 use crate::account::{Account, Field, Reason, Scope, Source};
 use crate::arn;

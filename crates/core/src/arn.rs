@@ -1,5 +1,6 @@
 //! Role ARNs (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns>).
 
+use crate::ascii::{cut, is_one, parts};
 use crate::json::Arena;
 use crate::message::message;
 
@@ -55,12 +56,18 @@ impl ArnError {
 ///
 /// Says what is wrong with it.
 pub fn check_role_arn(text: &str) -> Result<(), ArnError> {
-    let mut parts = text.splitn(6, ':');
-    let (Some("arn"), Some(partition), Some(service), Some(region), Some(account), Some(resource)) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+    let mut rest = text;
+    let mut part = || {
+        let (part, after) = cut(rest, b':')?;
+        rest = after;
+        Some(part)
+    };
+    let (Some("arn"), Some(partition), Some(service), Some(region), Some(account)) =
+        (part(), part(), part(), part(), part())
     else {
         return Err(ArnError::NotAnArn);
     };
+    let resource = rest;
     if !is_partition(partition) {
         return Err(ArnError::Partition);
     }
@@ -79,7 +86,7 @@ pub fn check_role_arn(text: &str) -> Result<(), ArnError> {
     if name.is_empty() {
         return Err(ArnError::NameMissing);
     }
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b)) {
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || is_one(b, b"_+=,.@-")) {
         return Err(ArnError::NameCharacter);
     }
     if name.len() > 64 {
@@ -103,7 +110,8 @@ pub fn is_partition(text: &str) -> bool {
     text.strip_prefix("aws").is_some_and(|words| {
         words.is_empty()
             || words.strip_prefix('-').is_some_and(|words| {
-                words.split('-').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()))
+                parts(words, b"-")
+                    .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()))
             })
     })
 }

@@ -3,8 +3,11 @@
 //! Both come from the same edits, so that they cannot disagree. Everything that is not edited stays the same
 //! bytes.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::ops::Range;
 
+use crate::ascii;
 use crate::json::write_string;
 use crate::message::number;
 use crate::plan::{
@@ -180,7 +183,7 @@ impl Edits {
             Slot::Null(range) => (range.clone(), false, "replace"),
             _ => {
                 let name = path.last().copied().unwrap_or_default();
-                write_string(&mut self.written, &name.replace("~1", "/"));
+                write_string(&mut self.written, &key_of(name));
                 self.written.push(':');
                 (outer.close..outer.close, !outer.empty, "add")
             }
@@ -354,6 +357,19 @@ fn separate(out: &mut String) {
     if !out.is_empty() && !out.ends_with('{') {
         out.push(',');
     }
+}
+
+/// The key that a part of a JSON Pointer stands for; ours hold no `~`.
+fn key_of(segment: &str) -> String {
+    let mut out = String::with_capacity(segment.len());
+    let mut rest = segment;
+    while let Some((before, after)) = ascii::cut(rest, b'~') {
+        out.push_str(before);
+        out.push('/');
+        rest = after.get(1..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
 }
 
 /// A key as a part of a JSON Pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)).

@@ -1,5 +1,8 @@
 //! Why a document could not be read: where, and what was expected. Never holds the document itself.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::message::{message, number};

@@ -1,5 +1,7 @@
 //! What a host looked up.
 
+use alloc::string::String;
+
 use crate::error::{Fault, ReadError};
 use crate::json::{Arena, Scanner};
 use crate::mapping::Mapping;

@@ -1,5 +1,6 @@
 //! Globs: `*` stands for any characters, none included, `?` for exactly one.
 
+use crate::ascii::is_one;
 use crate::names::{is_dns_label, is_dns_subdomain};
 
 /// Characters that a glob may have.
@@ -77,7 +78,7 @@ impl<'a> Glob<'a> {
     }
 
     fn consists_of(self, others: &[u8]) -> bool {
-        self.0.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || others.contains(&b))
+        self.0.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || is_one(b, others))
     }
 
     /// The number of characters that are no wildcards.

@@ -1,5 +1,10 @@
 //! Who a pod is: which method and role, and every other value, each from the most specific source.
 
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::account::{Account, Field, Reason, Said, Shown, Source};
 use crate::arn;
 use crate::facts::{Facts, Found, Unknown};

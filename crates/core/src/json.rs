@@ -3,6 +3,8 @@
 //! Everything that is skipped is checked all the same, so that what is handed on is JSON. Nothing recurses,
 //! and no input costs more than linear time.
 
+use alloc::vec::Vec;
+
 use crate::error::{Fault, ReadError, Segment};
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -47,6 +49,7 @@ impl Kind {
 /// together; and its outline, or where parts of it end.
 #[derive(Debug, Default)]
 pub struct Arena {
+    #[cfg(not(target_arch = "wasm32"))]
     texts: bumpalo::Bump,
     #[cfg(not(target_arch = "wasm32"))]
     outline: core::cell::OnceCell<(core::ops::Range<usize>, outline::Outline)>,
@@ -55,8 +58,15 @@ pub struct Arena {
 
 impl Arena {
     /// Keeps a copy of a text.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn keep(&self, text: &str) -> &str {
         self.texts.alloc_str(text)
+    }
+
+    /// Keeps a copy of a text: in the policy nothing is given back before the instance is.
+    #[cfg(target_arch = "wasm32")]
+    pub(crate) fn keep(&self, text: &str) -> &str {
+        alloc::string::String::from(text).leak()
     }
 
     /// Outlines the document, so that what is skipped in it need not be looked at again. In the policy, whose size counts, it
@@ -157,8 +167,18 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// The next byte that is not blank.
+    /// The next byte that is not blank. Most documents have no blanks.
+    #[inline(always)]
     fn peek(&mut self) -> Option<u8> {
+        match self.byte() {
+            Some(byte) if byte > b' ' => Some(byte),
+            _ => self.peek_after_blanks(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn peek_after_blanks(&mut self) -> Option<u8> {
         loop {
             match self.byte() {
                 Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
@@ -169,7 +189,7 @@ impl<'a> Scanner<'a> {
 
     #[inline]
     fn eat(&mut self, byte: u8) -> bool {
-        let found = self.byte() == Some(byte) || self.peek() == Some(byte);
+        let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found
     }
@@ -231,13 +251,18 @@ impl<'a> Scanner<'a> {
             self.unexpected("a string");
             return "";
         }
+        self.quoted()
+    }
+
+    /// The string whose opening quote is the next byte.
+    fn quoted(&mut self) -> &'a str {
         let start = self.at + 1;
-        let rest = self.text.get(start..).unwrap_or_default();
-        let (plain, after) = rest.split_at_checked(text::plain_length(rest.as_bytes())).unwrap_or_default();
-        self.at = start + plain.len();
-        if after.as_bytes().first() == Some(&b'"') {
+        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
+        let length = text::plain_length(rest);
+        self.at = start + length;
+        if rest.get(length) == Some(&b'"') {
             self.at += 1;
-            return plain;
+            return self.text.get(start..start + length).unwrap_or_default();
         }
         self.escaped_string(start)
     }
@@ -376,7 +401,7 @@ impl Members {
         }
         s.at_segment(Segment::Other);
         let start = s.at;
-        let key = s.string();
+        let key = s.quoted();
         s.colon().then_some((key, start))
     }
 

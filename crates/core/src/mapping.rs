@@ -3,8 +3,12 @@
 //! The document stays text. A look-up passes over it once, or asks an [`Index`] where to look, and reads only the
 //! entries that match.
 
-use std::cmp::Reverse;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
 
+use crate::ascii;
 use crate::error::{Fault, ReadError};
 use crate::glob::{Glob, GlobError};
 use crate::json::{Arena, Scanner, Value, holds_wildcard};
@@ -89,8 +93,8 @@ impl<'k> Key<'k> {
     ///
     /// When it is malformed, or could never match.
     pub fn parse(text: &'k str) -> Result<Self, KeyError> {
-        let (namespace, service_account) = text.split_once('/').ok_or(KeyError::Slash)?;
-        if service_account.contains('/') {
+        let (namespace, service_account) = ascii::cut(text, b'/').ok_or(KeyError::Slash)?;
+        if ascii::holds(service_account, b"/") {
             return Err(KeyError::Slash);
         }
         let key = Self {

@@ -1,5 +1,7 @@
 //! Messages: lower case, no full stop, somebody's text in backticks and harmless.
 
+use alloc::string::String;
+
 /// Characters of somebody's text that a message shows.
 const SHOWN: usize = 200;
 
@@ -30,13 +32,21 @@ pub(crate) fn message(template: &str, texts: &[&str]) -> String {
 /// The API server drops a warning with a control character without a word, terminals obey escape sequences,
 /// and logs are read by line.
 pub(crate) fn escape_into(out: &mut String, text: &str, limit: usize) {
-    for (i, c) in text.chars().enumerate() {
-        if i == limit {
+    let (mut rest, mut left) = (text, limit);
+    loop {
+        let plain = rest.bytes().take(left).take_while(|b| matches!(b, b' '..=b'~')).count();
+        let (shown, after) = rest.split_at_checked(plain).unwrap_or_default();
+        out.push_str(shown);
+        left -= plain;
+        let mut chars = after.chars();
+        let Some(c) = chars.next() else { return };
+        if left == 0 {
             out.push_str("...");
             return;
         }
+        left -= 1;
+        rest = chars.as_str();
         match c {
-            ' '..='~' => out.push(c),
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),

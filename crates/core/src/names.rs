@@ -1,6 +1,10 @@
 //! Names of Kubernetes objects
 //! (<https://kubernetes.io/docs/concepts/overview/working-with-objects/names/>).
 
+use alloc::vec::Vec;
+
+use crate::ascii;
+
 /// A label of [RFC 1123](https://www.rfc-editor.org/rfc/rfc1123) in lower case: the name of a namespace, a
 /// container or a volume. At most 63 characters.
 #[must_use]
@@ -18,7 +22,7 @@ pub fn is_dns_label(name: &str) -> bool {
 #[must_use]
 pub fn is_dns_subdomain(name: &str) -> bool {
     name.len() <= 253
-        && name.split('.').all(|part| {
+        && ascii::parts(name, b".").all(|part| {
             part.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
                 && !part.starts_with('-')
                 && !part.ends_with('-')
@@ -33,7 +37,7 @@ pub(crate) struct Names<'a>(Vec<&'a str>);
 impl<'a> Names<'a> {
     /// A heap sorts in a tenth of the code of a sort.
     pub(crate) fn new(names: Vec<&'a str>) -> Self {
-        Self(std::collections::BinaryHeap::from(names).into_sorted_vec())
+        Self(alloc::collections::BinaryHeap::from(names).into_sorted_vec())
     }
 
     /// In a loop of its own: `collect` takes a kilobyte more for each kind of iterator.

@@ -1,6 +1,9 @@
 //! Paths inside containers: joined, compared, and turned into Windows' form.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::string::String;
+
+use crate::ascii::{holds, parts};
 
 /// Whether a pod runs on Windows, where paths have another form and no case.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,12 +40,10 @@ impl<'p> NormalPath<'p> {
         }
         let path = match os {
             Os::Unix => path,
-            Os::Windows => {
-                path.strip_prefix(['c', 'C']).and_then(|rest| rest.strip_prefix(':')).unwrap_or(path)
-            }
+            Os::Windows => path.strip_prefix("C:").or(path.strip_prefix("c:")).unwrap_or(path),
         };
         let mut out = String::with_capacity(path.len());
-        for part in path.split(|c| c == '/' || c == '\\' && os == Os::Windows) {
+        for part in parts(path, if os == Os::Windows { b"/\\" } else { b"/" }) {
             match part {
                 "" | "." => {}
                 ".." => while out.pop().is_some_and(|c| c != '/') {},
@@ -82,14 +83,19 @@ impl<'p> NormalPath<'p> {
 /// Windows unless the folder names a drive.
 #[must_use]
 pub fn file_in(folder: &str, file: &str, os: Os) -> String {
-    let folder = folder.trim_end_matches(if os == Os::Windows { &['/', '\\'][..] } else { &['/'][..] });
+    let mut folder = folder;
+    while let Some(rest) =
+        folder.strip_suffix('/').or(folder.strip_suffix('\\').filter(|_| os == Os::Windows))
+    {
+        folder = rest;
+    }
     let mut path = String::with_capacity(folder.len() + file.len() + 3);
     let drive = has_drive(folder);
     if os == Os::Windows && !drive {
         path.push_str("C:");
     }
     let separator = if os == Os::Windows { '\\' } else { '/' };
-    for part in folder.split('/').filter(|part| !part.is_empty()).chain(file.split('/')) {
+    for part in parts(folder, b"/").filter(|part| !part.is_empty()).chain(parts(file, b"/")) {
         if !(path.is_empty() && drive) {
             path.push(separator);
         }
@@ -106,9 +112,9 @@ fn has_drive(path: &str) -> bool {
 #[must_use]
 pub fn is_mount_path(path: &str) -> bool {
     let below = if has_drive(path) { path.get(2..).unwrap_or_default() } else { path };
-    below.starts_with(['/', '\\'])
-        && !below.split(['/', '\\']).any(|part| part == "..")
-        && !below.contains(':')
+    matches!(below.as_bytes(), [b'/' | b'\\', ..])
+        && !parts(below, b"/\\").any(|part| part == "..")
+        && !holds(below, b":")
         && path.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
         && !NormalPath::new(path, Os::Windows).0.is_empty()
         && path.len() <= 1024
@@ -118,9 +124,9 @@ pub fn is_mount_path(path: &str) -> bool {
 #[must_use]
 pub fn is_relative_path(path: &str) -> bool {
     !path.starts_with('/')
-        && !path.split('/').any(|part| matches!(part, "" | "." | ".."))
+        && !parts(path, b"/").any(|part| matches!(part, "" | "." | ".."))
         && path.bytes().all(|b| b.is_ascii_graphic())
-        && !path.contains(['\\', ':'])
+        && !holds(path, b"\\:")
         && path.len() <= 1024
 }
 

@@ -1,5 +1,9 @@
 //! What to add to a pod: plain data.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::account::{Account, Reason};
 use crate::identity::{Identity, Method, Role};
 use crate::json::Arena;

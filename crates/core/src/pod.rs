@@ -1,6 +1,7 @@
 //! A borrowed view of a pod: the dozen fields that matter, and where in the text additions go.
 
-use std::ops::Range;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::error::{Fault, ReadError};
 use crate::json::{Arena, Scanner};

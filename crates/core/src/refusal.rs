@@ -1,5 +1,7 @@
 //! A request that is refused, and why.
 
+use alloc::string::String;
+
 use crate::error::ReadError;
 use crate::message::message;
 use crate::settings::Problems;

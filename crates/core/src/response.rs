@@ -1,5 +1,10 @@
 //! How a decision is shown to the API server: warnings and audit annotations.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::admission::Decision;
 use crate::identity::Method;
 use crate::message::{escape_into, escaped, message, number};
@@ -38,8 +43,7 @@ fn cut(text: &str) -> String {
     let mut out = String::new();
     escape_into(&mut out, text, usize::MAX);
     if out.len() > MAX_WARNING {
-        out.truncate(MAX_WARNING - 3);
-        out.push_str("...");
+        return out.get(..MAX_WARNING - 3).unwrap_or_default().to_owned() + "...";
     }
     out
 }

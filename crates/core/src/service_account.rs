@@ -1,6 +1,8 @@
 //! The annotations of a service account, and the ones that this software writes there.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::account::{Account, Reason};
 use crate::error::{Fault, ReadError};

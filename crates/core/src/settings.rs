@@ -3,6 +3,8 @@
 //! [`Settings::read`] reads what every request needs and keeps the large parts (mapping, identities, allowed
 //! roles) as text, for a policy is handed the whole document with each request. [`Settings::check`] reads all.
 
+use alloc::vec::Vec;
+
 use crate::arn::{self, ComposeRoleArn};
 use crate::json::{Arena, Kind, Scanner, Value};
 use crate::mapping::{self, Mapping, Variables};

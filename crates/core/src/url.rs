@@ -1,5 +1,8 @@
 //! The two URLs that the settings hold. Tokens are sent there, so what is not plainly right is refused.
 
+use crate::ascii::{cut, holds, is_one, parts};
+use crate::values;
+
 /// Who may be spoken to without encryption.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PlainHttp {
@@ -43,25 +46,25 @@ pub fn is_endpoint(url: &str, plain: PlainHttp) -> bool {
         (_, Some(rest)) => (false, rest),
         _ => return false,
     };
-    if !rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%/:[]".contains(&b)) || url.len() > 2048 {
+    if !rest.bytes().all(|b| b.is_ascii_alphanumeric() || is_one(b, b"-._~%/:[]")) || url.len() > 2048 {
         return false;
     }
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let bracket = authority.find(']').map_or(0, |end| end + 1);
+    let (authority, path) = cut(rest, b'/').unwrap_or((rest, ""));
+    let bracket = cut(authority, b']').map_or(0, |(before, _)| before.len() + 1);
     let after = authority.get(bracket..).unwrap_or_default();
-    let (rest, port) = after.split_once(':').unwrap_or((after, "443"));
+    let (rest, port) = cut(after, b':').unwrap_or((after, "443"));
     let host = authority.get(..bracket + rest.len()).unwrap_or_default();
     // No sign: the characters were checked.
-    port.parse::<u16>().is_ok_and(|port| port > 0)
+    (1..=0xffff).contains(&values::decimal(port).unwrap_or_default())
         && is_host(host)
-        && !path.contains(['[', ']'])
+        && !holds(path, b"[]")
         && (secure || plain.allows(host))
 }
 
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         // An IPv6 address, as far as it matters: nothing but its characters.
-        Some(address) => address.contains(':') && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':'),
+        Some(address) => holds(address, b":") && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':'),
         None => crate::names::is_dns_subdomain(host),
     }
 }
@@ -70,8 +73,9 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host == "[::1]"
         || host.strip_prefix("127.").is_some_and(|rest| {
-            rest.split('.').count() == 3
-                && rest.split('.').all(|part| part.len() <= 3 && part.parse::<u8>().is_ok())
+            parts(rest, b".").count() == 3
+                && parts(rest, b".")
+                    .all(|part| part.len() <= 3 && values::decimal(part).is_some_and(|part| part <= 255))
         })
 }
 

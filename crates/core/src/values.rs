@@ -1,5 +1,6 @@
 //! The values that annotations, mapping entries and settings carry. One parser each, for every door.
 
+use crate::ascii::{self, is_one};
 use crate::names;
 
 /// How long a token is valid, in seconds, within what the API server accepts
@@ -28,14 +29,8 @@ impl TokenExpiration {
             Some(digits) => (true, digits),
             None => (false, text.strip_prefix('+').unwrap_or(text)),
         };
-        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        let seconds = if negative {
-            0
-        } else {
-            digits.bytes().fold(0_u64, |n, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0')))
-        };
+        let seconds = decimal(digits)?;
+        let seconds = if negative { 0 } else { seconds };
         let value = Self(seconds.clamp(Self::MIN.0, Self::MAX.0));
         Some(Clamped { value, clamped: value.0 != seconds })
     }
@@ -118,11 +113,28 @@ pub fn is_audience(text: &str) -> bool {
     !text.is_empty() && text.len() <= 1024 && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
+/// A whole number without a sign; the largest one for all that are larger.
+pub(crate) fn decimal(digits: &str) -> Option<u64> {
+    let all = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    all.then(|| digits.bytes().fold(0_u64, |n, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0'))))
+}
+
 /// The names in a comma-separated list, blanks and quotes around each ignored.
 pub fn container_names(list: &str) -> impl Iterator<Item = &str> {
-    list.split(',')
-        .map(|name| name.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')))
-        .filter(|name| !name.is_empty())
+    ascii::parts(list, b",").map(bare).filter(|name| !name.is_empty())
+}
+
+fn bare(name: &str) -> &str {
+    let mut name = name.trim();
+    loop {
+        name = match name.as_bytes() {
+            [b'"' | b'\'', ..] => name.get(1..),
+            [.., b'"' | b'\''] => name.get(..name.len() - 1),
+            _ => return name,
+        }
+        .unwrap_or_default()
+        .trim();
+    }
 }
 
 /// The permission bits of the token file, from octal text such as `0440`.
@@ -132,8 +144,12 @@ pub fn container_names(list: &str) -> impl Iterator<Item = &str> {
 /// Says what was expected.
 pub fn parse_file_mode(text: &str) -> Result<u16, &'static str> {
     let digits = text.strip_prefix('0').filter(|digits| digits.len() == 3).unwrap_or(text);
-    match u16::from_str_radix(digits, 8) {
-        Ok(mode) if digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit()) => {
+    let mode = digits.bytes().try_fold(0_u16, |mode, b| match b {
+        b'0'..=b'7' => Some(mode << 3 | u16::from(b - b'0')),
+        _ => None,
+    });
+    match mode {
+        Some(mode) if digits.len() == 3 => {
             if mode & 0o333 == 0 && mode != 0 {
                 Ok(mode)
             } else {
@@ -147,7 +163,8 @@ pub fn parse_file_mode(text: &str) -> Result<u16, &'static str> {
 /// The name of a variable in a role's template: `[a-zA-Z][a-zA-Z0-9]*`.
 #[must_use]
 pub fn is_variable_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(|b| b.is_ascii_alphanumeric())
+    name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
 /// The name of a key in a config map's data.
@@ -155,7 +172,7 @@ pub fn is_variable_name(name: &str) -> bool {
 pub fn is_config_map_key(name: &str) -> bool {
     (1..=253).contains(&name.len())
         && !matches!(name, "." | "..")
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || is_one(b, b"-._"))
 }
 
 /// The prefix of the annotations that are read.

@@ -1,5 +1,9 @@
 //! Checks that a pod carries what it should, without changing anything.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::account::{Account, Reason};
 use crate::identity::{Identity, Method};
 use crate::json::Arena;

@@ -1,5 +1,8 @@
 //! Service accounts: their annotations are checked, and completed when that is asked for. Never refused.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
 use super::*;
 
 use crate::identity::Missing;

@@ -1,5 +1,7 @@
 //! Where the arrays and objects of a value end that was skipped once, and is read later on.
 
+use alloc::vec::Vec;
+
 /// The least length of what is noted. Most arrays and objects are shorter, and soon skipped again.
 const LENGTH: usize = 64;
 

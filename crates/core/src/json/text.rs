@@ -1,5 +1,7 @@
 //! The text of JSON strings: finding where the plain part ends, resolving escapes, writing.
 
+use alloc::string::String;
+
 const ONES: u64 = u64::MAX / 255;
 const HIGH: u64 = ONES << 7;
 
@@ -104,9 +106,13 @@ fn zeros(word: u64) -> u64 {
 pub(super) fn unescape(raw: &str) -> Option<String> {
     let mut out = String::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some((plain, escape)) = rest.split_once('\\') {
+    // Nothing else that ends a plain text is in it.
+    while let Some((plain, escape)) = rest.split_at_checked(plain_length(rest.as_bytes()))
+        && !escape.is_empty()
+    {
         out.push_str(plain);
         let mut chars = escape.chars();
+        chars.next();
         match chars.next()? {
             'b' => out.push('\u{8}'),
             'f' => out.push('\u{c}'),
@@ -134,7 +140,8 @@ pub(super) fn unescape(raw: &str) -> Option<String> {
 }
 
 fn code_unit(hex: &str) -> Option<(u32, &str)> {
-    Some((u32::from_str_radix(hex.get(..4)?, 16).ok()?, hex.get(4..)?))
+    let digit = |unit, b: u8| Some(unit << 4 | char::from(b).to_digit(16)?);
+    Some((hex.get(..4)?.bytes().try_fold(0, digit)?, hex.get(4..)?))
 }
 
 /// Appends a JSON string, quotes included.

@@ -1,5 +1,9 @@
 //! What a mapping says of a service account.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::account::out_of_bounds;
 use crate::arn;
 use crate::json::{Arena, Value};

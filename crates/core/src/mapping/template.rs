@@ -1,5 +1,10 @@
 //! Roles with `{namespace}`, `{serviceAccount}` and the settings' variables in them.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::ascii::{cut, holds};
 use crate::json::{Arena, Value};
 use crate::message::message;
 use crate::settings::{Place, Problems, each_member, expected, report_repeated};
@@ -85,14 +90,14 @@ pub(crate) fn expand<'t>(
     pair: Pair<'_>,
     arena: &'t Arena,
 ) -> Result<&'t str, TemplateError> {
-    if !template.contains(['{', '}']) {
+    if !holds(template, b"{}") {
         return Ok(template);
     }
     let mut out = String::with_capacity(template.len() + 32);
     let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        let (name, behind) = after.split_once('}').ok_or(TemplateError::Brace)?;
-        if before.contains('}') || name.contains('{') {
+    while let Some((before, after)) = cut(rest, b'{') {
+        let (name, behind) = cut(after, b'}').ok_or(TemplateError::Brace)?;
+        if holds(before, b"}") || holds(name, b"{") {
             return Err(TemplateError::Brace);
         }
         out.push_str(before);
@@ -107,7 +112,7 @@ pub(crate) fn expand<'t>(
         }
         rest = behind;
     }
-    if rest.contains('}') {
+    if holds(rest, b"}") {
         return Err(TemplateError::Brace);
     }
     out.push_str(rest);
@@ -120,8 +125,8 @@ pub(crate) fn expand<'t>(
 pub(super) fn is_ambiguous(template: &str) -> bool {
     let mut parts = Vec::new();
     let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        let Some((name, behind)) = after.split_once('}') else { return false };
+    while let Some((before, after)) = cut(rest, b'{') {
+        let Some((name, behind)) = cut(after, b'}') else { return false };
         parts.push((before, name));
         rest = behind;
     }

@@ -1,5 +1,7 @@
 //! A container: its name, its variables as far as they are ours, its mounts.
 
+use alloc::vec::Vec;
+
 use crate::error::Fault;
 use crate::json::Scanner;
 

@@ -1,5 +1,7 @@
 //! A volume: its name, and whether it holds the token that is asked for.
 
+use alloc::vec::Vec;
+
 use crate::json::Scanner;
 use crate::path::{NormalPath, Os};
 

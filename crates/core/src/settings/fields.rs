@@ -1,5 +1,8 @@
 //! Reads objects field by field, and reports what is wrong with the fields.
 
+use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
+
 use crate::error::ReadError;
 use crate::json::{Arena, Scanner, Value};
 use crate::message::message;

@@ -1,5 +1,8 @@
 //! The lists of the settings, kept as text until they are needed.
 
+use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
+
 use crate::glob::Glob;
 use crate::json::{Arena, Scanner, Value};
 use crate::values;

@@ -1,5 +1,7 @@
 //! The settings that are objects of a few fields.
 
+use alloc::borrow::ToOwned;
+
 use crate::arn::{self, ComposeRoleArn};
 use crate::json::{Arena, Value};
 use crate::names;

@@ -1,5 +1,9 @@
 //! What is wrong with settings, and where.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::json::Value;
 use crate::message::{escape_into, joined, message, number};
 
@@ -83,7 +87,7 @@ impl<'p> Place<'p> {
             Place::Root => {}
             Place::Member(outer, name) => {
                 outer.write(out);
-                if name.starts_with(|c: char| c.is_ascii_alphabetic())
+                if name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
                     && name.bytes().all(|b| b.is_ascii_alphanumeric())
                 {
                     if !out.is_empty() {
@@ -120,16 +124,35 @@ pub(crate) fn expected(what: &str, value: &Value<'_>) -> String {
 /// That a field is not known, with the one that was probably meant.
 #[cold]
 pub(super) fn unknown_field(name: &str, known: &[&str]) -> String {
-    let plain = |name: &str| -> String {
-        name.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
+    let plain = |name: &str| {
+        let mut name = name.as_bytes().to_ascii_lowercase();
+        name.retain(|b| !matches!(b, b'_' | b'-'));
+        name
     };
     let meant = known
         .iter()
-        .map(|candidate| (strsim::levenshtein(&plain(name), &plain(candidate)), candidate))
+        .map(|candidate| (distance(&plain(name), &plain(candidate)), candidate))
         .min()
         .filter(|(distance, candidate)| name.len() <= 64 && *distance <= 1 + candidate.len() / 5);
     match meant {
         Some((_, candidate)) => message("unknown field, did you mean `{=}`?", &[candidate]),
         None => "unknown field".to_owned(),
     }
+}
+
+/// How many bytes to add, leave out or replace (Levenshtein's distance), of short texts.
+fn distance(from: &[u8], to: &[u8]) -> usize {
+    // The distances of what was read of `from` to all beginnings of `to`.
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.iter().enumerate() {
+        let (mut diagonal, mut left) = (i, i + 1);
+        for (b, cell) in to.iter().zip(row.iter_mut().skip(1)) {
+            left = (diagonal + usize::from(a != b)).min(left + 1).min(*cell + 1);
+            diagonal = core::mem::replace(cell, left);
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }

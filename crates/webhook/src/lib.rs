@@ -17,6 +17,7 @@ pub mod instance_metadata;
 pub mod kubernetes;
 pub mod log;
 pub mod metrics;
+pub mod panic_hook;
 pub mod process;
 pub mod readiness;
 pub mod router;

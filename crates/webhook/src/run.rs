@@ -139,7 +139,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 fn certificates(
     flags: TlsFlags,
     namespace: String,
-    client: kube::Client,
+    client: kubernetes::Client,
     readiness: &Readiness,
     metrics: &Metrics,
     tasks: &mut Tasks,

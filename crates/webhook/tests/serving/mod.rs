@@ -11,8 +11,6 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use kube::Client;
-use kube::client::Body;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -24,6 +22,8 @@ use webhook::admission::Admission;
 use webhook::configuration::Configuration;
 use webhook::facts::{Facts, LiveReads};
 use webhook::health::Health;
+use webhook::kubernetes::Body;
+use webhook::kubernetes::Client;
 use webhook::metrics::Metrics;
 use webhook::readiness::Readiness;
 use webhook::router::{Router, Serves};
@@ -55,7 +55,7 @@ pub(crate) fn api_server(answers: Answers) -> (Client, Arc<Mutex<Vec<String>>>) 
             respond.send_response(response.body(Body::from(body.into_bytes())).unwrap());
         }
     });
-    (Client::new(service, "default"), asked)
+    (Client::new(service), asked)
 }
 
 /// A webhook that is ready, and what tests look at.

@@ -13,6 +13,7 @@ mod document;
 pub mod facts;
 pub mod files;
 pub mod health;
+pub mod heap;
 pub mod instance_metadata;
 pub mod kubernetes;
 pub mod log;

@@ -249,20 +249,16 @@ fn escaped(key: &str) -> String {
 
 /// What a program is told of the cluster.
 fn told(cluster: &Cluster, trust: &Trust) -> Value {
-    let mut told = json!({"server": cluster.server});
-    if cluster.insecure_skip_tls_verify {
-        told["insecure-skip-tls-verify"] = true.into();
-    }
-    if let Trust::Pem(pem) = trust {
-        told["certificate-authority-data"] = STANDARD.encode(pem).into();
-    }
-    if let Some(name) = &cluster.tls_server_name {
-        told["tls-server-name"] = name.as_str().into();
-    }
-    if let Some(found) = cluster.extensions.iter().find(|extension| extension.name == EXEC_EXTENSION) {
-        told["config"] = found.extension.clone();
-    }
-    told
+    let config = cluster.extensions.iter().find(|extension| extension.name == EXEC_EXTENSION);
+    let pem = if let Trust::Pem(pem) = trust { Some(STANDARD.encode(pem)) } else { None };
+    // What is not there is null, which is as good as not being there.
+    json!({
+        "server": cluster.server,
+        "insecure-skip-tls-verify": cluster.insecure_skip_tls_verify,
+        "certificate-authority-data": pem,
+        "tls-server-name": cluster.tls_server_name,
+        "config": config.map(|extension| &extension.extension),
+    })
 }
 
 #[cfg(test)]

@@ -4,11 +4,10 @@
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use hyper::header::HeaderValue;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -17,7 +16,7 @@ use tokio::task::spawn_blocking;
 use super::authorization::bearer;
 
 /// So long before a token expires the next one is asked for.
-const SPARE: Duration = Duration::from_secs(60);
+const SPARE: SignedDuration = SignedDuration::from_secs(60);
 
 /// What a kubeconfig says of the program.
 #[derive(Deserialize)]
@@ -88,10 +87,10 @@ async fn first(exec: Exec, cluster: serde_json::Value) -> anyhow::Result<Credent
         exec.interactive_mode.as_deref() != Some("Always"),
         "its `interactiveMode` is `Always`: expected one that needs nobody"
     );
-    let mut spec = json!({"interactive": false});
-    if exec.provide_cluster_info {
-        spec["cluster"] = cluster;
-    }
+    let spec = match exec.provide_cluster_info {
+        true => json!({"interactive": false, "cluster": cluster}),
+        false => json!({"interactive": false}),
+    };
     let info = json!({"kind": "ExecCredential", "apiVersion": exec.api_version, "spec": spec}).to_string();
     let call = Arc::new(Call { exec, info });
     let status = Arc::clone(&call).run().await?;
@@ -109,7 +108,7 @@ impl Plugin {
     /// The token; a new one when the last is about to expire.
     pub(super) async fn header(&self) -> anyhow::Result<HeaderValue> {
         let mut last = self.last.lock().await;
-        if Timestamp::now().duration_until(last.1).unsigned_abs() < SPARE || Timestamp::now() > last.1 {
+        if Timestamp::now().duration_until(last.1) < SPARE {
             let status = Arc::clone(&self.call).run().await?;
             let token = bearer(status.token.as_deref().unwrap_or_default())?;
             *last = (token, status.expiration_timestamp.unwrap_or(Timestamp::MAX));

@@ -15,6 +15,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::RuntimeFlavor;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -46,7 +47,11 @@ pub(crate) fn api_server(answers: Answers) -> (Client, Arc<Mutex<Vec<String>>>) 
         while let Some((request, respond)) = handle.next_request().await {
             let path = request.uri().to_string();
             paths.lock().unwrap().push(path.clone());
-            let answer = answers(&path);
+            // It may wait, and what the thread has yet to do must not wait with it.
+            let answer = match tokio::runtime::Handle::current().runtime_flavor() {
+                RuntimeFlavor::MultiThread => tokio::task::block_in_place(|| answers(&path)),
+                _ => answers(&path),
+            };
             let Some((status, body)) = answer else {
                 unanswered.push(respond);
                 continue;

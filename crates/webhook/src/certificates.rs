@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::kubernetes::Client;
 use anyhow::Context as _;
 use futures::future::join_all;
 use jiff::Timestamp;
-use kube::Client;
 use serde_json::Value;
 use tracing::{error, info};
 
@@ -204,7 +204,7 @@ impl Certificates {
     async fn register(&mut self, look: &Look, object: Object, bundles: &[Vec<Root>]) -> anyhow::Result<()> {
         let configuration = look.object(object).cloned().unwrap_or_default();
         let patch = bundle::patch(&configuration, &self.service, bundles);
-        let written = self.cluster.patch(object, patch).await;
+        let written = self.cluster.patch(object, &patch).await;
         self.written(object, look.seen.now, written, "`caBundle`, which lacked something").await
     }
 

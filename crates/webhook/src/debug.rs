@@ -165,10 +165,10 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use crate::kubernetes::Body;
+    use crate::kubernetes::Client;
     use arc_swap::ArcSwap;
     use hyper::{Request, Response};
-    use kube::Client;
-    use kube::client::Body;
 
     use super::*;
     use crate::configuration::Configuration;
@@ -179,8 +179,7 @@ mod tests {
     async fn what_is_listed_is_there() {
         let (service, _asked) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
         let live = LiveReads { grace_period: Duration::ZERO, limit: 0 };
-        let facts =
-            Facts::new(Client::new(service, "default"), "eks.amazonaws.com", live, Metrics::default());
+        let facts = Facts::new(Client::new(service), "eks.amazonaws.com", live, Metrics::default());
         let settings = Configuration::read("{}".to_owned()).unwrap();
         let debug = Debug::new(Arc::new(ArcSwap::from_pointee(settings)), facts);
         let paths: Vec<String> = serde_json::from_str(&debug.show("/debug/", "").unwrap()).unwrap();

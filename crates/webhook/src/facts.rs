@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::kubernetes::Client;
 use arc_swap::ArcSwap;
-use kube::Client;
 use pod_identity_core::mapping::Index;
 use pod_identity_core::names::{is_dns_label, is_dns_subdomain};
 use pod_identity_core::{Found, Unknown};

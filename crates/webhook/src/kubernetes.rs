@@ -2,19 +2,26 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use hyper::Uri;
-use hyper::header::{HeaderValue, USER_AGENT};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kube::client::{Body, ClientBuilder, ConfigExt as _};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
-use tower::{BoxError, ServiceExt as _};
-use tracing::warn;
+
+mod access;
+mod authorization;
+mod client;
+mod kubeconfig;
+mod plugin;
+mod tls;
+
+use access::Access;
+use authorization::Authorization;
+pub use client::{Body, Client};
 
 /// How long a TCP connection may take.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -30,7 +37,7 @@ const IDLE: usize = 4;
 const BUFFER: usize = 64 << 10;
 
 /// A client as the Go webhook makes one: from a kubeconfig, whose server `kube_api` overrides; with neither from
-/// the pod's own ServiceAccount. Tokens and CA bundles that are files are read again each minute.
+/// the pod's own ServiceAccount. Tokens that are files, and the pod's CA bundle, are read again each minute.
 ///
 /// Requests have no time limit of their own, and are not repeated: whoever asks knows how long an answer is of use.
 /// HTTP/1.1, without compression.
@@ -44,27 +51,15 @@ pub async fn client(kubeconfig: Option<&Path>, kube_api: Option<&str>) -> anyhow
         url.as_ref().and_then(Uri::scheme).is_some() == kube_api.is_some(),
         "cannot read `--kube-api`: expected a URL such as `https://10.0.0.1:6443`"
     );
-    let config = match (kubeconfig, url) {
-        (Some(path), url) => {
-            let kubeconfig = Kubeconfig::read_from(path)
-                .with_context(|| format!("cannot read the kubeconfig `{}`", path.display()))?;
-            let proxies: Vec<String> = kubeconfig
-                .clusters
-                .iter()
-                .filter_map(|named| named.cluster.as_ref()?.proxy_url.clone())
-                .collect();
-            let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-                .await
-                .with_context(|| format!("cannot use the kubeconfig `{}`", path.display()))?;
-            check_proxy(&config, &proxies, path)?;
-            config.cluster_url = url.unwrap_or(config.cluster_url);
-            config
-        }
-        (None, Some(url)) => Config::new(url),
-        (None, None) => Config::incluster()
+    let access = match (kubeconfig, url) {
+        (Some(path), url) => kubeconfig::read(path, url)
+            .await
+            .with_context(|| format!("cannot use the kubeconfig `{}`", path.display()))?,
+        (None, Some(url)) => Access::new(url),
+        (None, None) => Access::in_cluster()
             .context("cannot find the API server from inside a pod; elsewhere, give `--kubeconfig`")?,
     };
-    from_config(config).context("cannot make a client for the API server")
+    connect(access).context("cannot make a client for the API server")
 }
 
 /// Why a request got no answer: the cause that lies deepest, for those above it only say that the request failed.
@@ -78,26 +73,7 @@ pub(crate) fn cause(error: &dyn Error) -> String {
     text
 }
 
-/// Whoever names a proxy in a kubeconfig means it. `HTTPS_PROXY` may be meant for others.
-fn check_proxy(config: &Config, proxies: &[String], path: &Path) -> anyhow::Result<()> {
-    let Some(proxy) = &config.proxy_url else { return Ok(()) };
-    let is_meant = proxies.iter().any(|named| named.parse().is_ok_and(|named: Uri| named == *proxy));
-    ensure!(
-        !is_meant,
-        "cannot use the kubeconfig `{}`: it has a `proxy-url`, expected a direct way to the API server",
-        path.display()
-    );
-    warn!("`HTTPS_PROXY` is set, and not used for the API server");
-    Ok(())
-}
-
-/// `kube` would make the client itself, but then connections could neither be watched over nor counted.
-fn from_config(mut config: Config) -> kube::Result<Client> {
-    // A provider that is there stays.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let user_agent = concat!("pod-identity-webhook/", env!("CARGO_PKG_VERSION"));
-    config.headers.push((USER_AGENT, HeaderValue::from_static(user_agent)));
-
+fn connect(access: Access) -> anyhow::Result<Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -107,24 +83,25 @@ fn from_config(mut config: Config) -> kube::Result<Client> {
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(ALIVE));
 
-    let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new())
+    let tls = tls::configuration(&access.trust, access.identity.as_deref())?;
+    let mut https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    if let Some(name) = access.server_name {
+        let name = name.try_into().context("cannot read `tls-server-name`")?;
+        https = https.with_server_name_resolver(FixedServerNameResolver::new(name));
+    }
+    let http = HttpClient::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_max_idle_per_host(IDLE)
         .http1_max_buf_size(BUFFER)
-        .build(config.rustls_https_connector_with_connector(tcp)?);
-    let builder = ClientBuilder::new(http.map_err(BoxError::from), &config.default_namespace)
-        .with_layer(&config.extra_headers_layer()?);
-    let base = config.base_uri_layer();
-    Ok(match config.auth_layer()? {
-        Some(authorization) => builder.with_layer(&authorization).with_layer(&base).build(),
-        None => builder.with_layer(&base).build(),
-    })
+        .build(https.enable_http1().wrap_connector(tcp));
+    Ok(Client::connected(http, access.url, access.headers, access.authorization.map(Arc::new)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use http_body_util::BodyExt as _;
     use serde_json::json;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
@@ -162,8 +139,9 @@ mod tests {
     /// What the client sends, in lower case, each line but the empty one.
     async fn head_of_request(client: Client, listener: &TcpListener) -> Vec<String> {
         let asking = async {
-            let request = hyper::Request::get("/version").body(Vec::new()).unwrap();
-            client.request_text(request).await.unwrap()
+            let request = hyper::Request::get("/version").body(Body::empty()).unwrap();
+            let answer = client.send(request).await.unwrap();
+            answer.into_body().collect().await.unwrap().to_bytes()
         };
         let answering = async {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -223,7 +201,14 @@ mod tests {
         );
         let no_url = || "cannot read `--kube-api`: expected a URL such as `https://10.0.0.1:6443`".to_owned();
         for (kubeconfig, kube_api, expected) in [
-            (Some(&missing), None, format!("cannot read the kubeconfig `{}`", missing.display())),
+            (
+                Some(&missing),
+                None,
+                format!(
+                    "cannot use the kubeconfig `{}`: it cannot be read: No such file or directory (os error 2)",
+                    missing.display()
+                ),
+            ),
             (None, Some("not a URL"), no_url()),
             (None, Some("10.0.0.1:6443"), no_url()),
             (Some(&proxied), Some(""), no_url()),
@@ -237,7 +222,7 @@ mod tests {
             ),
         ] {
             let error = client(kubeconfig.map(|path| &**path), kube_api).await.err().unwrap();
-            assert_eq!(error.to_string(), expected);
+            assert_eq!(format!("{error:#}"), expected);
         }
     }
 }

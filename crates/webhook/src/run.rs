@@ -21,7 +21,7 @@ use crate::server::{self, Limits};
 use crate::settings_source::{Loaded, SettingsSource};
 use crate::shutdown::{Phases, Shutdown};
 use crate::tls::{CertificateFiles, Clients, MinVersion, Protocol, Publisher};
-use crate::{instance_metadata, kubernetes};
+use crate::{heap, instance_metadata, kubernetes};
 
 mod tasks;
 mod termination;
@@ -93,6 +93,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let client = kubernetes::client(kubeconfig.as_deref(), kube_api.as_deref()).await?;
     let live = LiveReads { grace_period: service_account_lookup_grace_period, limit: live_read_limit };
     let facts = Facts::new(client.clone(), &prefix, live, metrics.clone());
+    tasks.start("heap", async { match heap::give_back().await {} });
     tasks.start("settings", reload.run(Arc::clone(&configuration), metrics.clone()));
     if annotations {
         let (facts, ready) = (facts.clone(), readiness.pending("service accounts"));
@@ -139,7 +140,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 fn certificates(
     flags: TlsFlags,
     namespace: String,
-    client: kube::Client,
+    client: kubernetes::Client,
     readiness: &Readiness,
     metrics: &Metrics,
     tasks: &mut Tasks,

@@ -87,7 +87,7 @@ fn answer(case: &Case, over_tls: bool) -> Answer {
 }
 
 /// An API server that has the objects of a case, and its errors.
-fn cluster(case: &Case) -> (kube::Client, Arc<Mutex<Vec<String>>>) {
+fn cluster(case: &Case) -> (webhook::kubernetes::Client, Arc<Mutex<Vec<String>>>) {
     let case = case.clone();
     api_server(Box::new(move |path| {
         if path.contains("watch=") {

@@ -17,6 +17,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use envtest::{Environment, Options, Request};
 use futures::{StreamExt as _, stream};
+use http_body_util::BodyExt as _;
 use pod_identity_core::{Found, Unknown};
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
@@ -328,8 +329,10 @@ async fn pass(mut from: TcpStream, to: SocketAddr, mut control: watch::Receiver<
 async fn compact(environment: &Environment) {
     let etcd = kubernetes::client(None, Some(environment.etcd_url())).await.unwrap();
     let post = async |path: &str, body: Value| {
-        let request = hyper::Request::post(path).body(body.to_string().into_bytes()).unwrap();
-        etcd.request::<Value>(request).await.unwrap()
+        let request = hyper::Request::post(path).body(body.to_string().into_bytes().into()).unwrap();
+        let answer = etcd.send(request).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        serde_json::from_slice::<Value>(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap()
     };
     let head = post("/v3/kv/range", json!({"key": "AA=="})).await;
     let revision = head.pointer("/header/revision").unwrap().as_str().unwrap();

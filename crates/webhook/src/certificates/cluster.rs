@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use futures::future::select_all;
-use hyper::header::DATE;
-use hyper::http::Request;
-use kube::Client;
-use kube::api::{GetParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
-use kube::core::Request as Requests;
+use http_body_util::BodyExt as _;
+use hyper::header::{ACCEPT, CONTENT_TYPE, DATE};
+use hyper::http::{self, Request};
+use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
+use tower::BoxError;
 
 use super::Names;
 use super::plan::{Object, Seconds};
-use crate::kubernetes::cause;
+use crate::kubernetes::{Body, Client, cause};
 
 /// Longer than an API server takes that is only slow.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -56,9 +55,18 @@ pub(super) struct Answer {
     pub(super) at: Option<Seconds>,
 }
 
-/// Anything, as nothing of it is read.
-#[derive(Clone, Deserialize)]
-struct Changed {}
+/// A line of a watch.
+#[derive(Deserialize)]
+struct Event<'e> {
+    #[serde(borrow, rename = "type")]
+    kind: &'e str,
+}
+
+/// Of a watch without the objects themselves: nobody asks for a private key.
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// What is read of a watch before its first event has ended: metadata is no larger.
+const MAX_EVENT: usize = 1 << 20;
 
 impl Cluster {
     pub(super) fn new(client: Client, names: Names) -> Self {
@@ -66,22 +74,18 @@ impl Cluster {
     }
 
     pub(super) async fn read(&self, object: Object) -> Result<Answer, Failure> {
-        let request = self.requests(object).get(self.name(object), &GetParams::default());
-        self.send("get", object, request).await
+        self.send("get", object, Request::get(self.path(object)).body(Body::empty())).await
     }
 
     /// Replaces an object, which holds the version that it was made from.
     pub(super) async fn replace(&self, object: Object, value: &Value) -> Result<Answer, Failure> {
-        let value = serde_json::to_vec(value).map_err(|error| Failure::Unreachable(error.to_string()))?;
-        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        let request = self.requests(object).replace(self.name(object), &params, value);
+        let request = self.write(Method::PUT, object, "application/json", value);
         self.send("update", object, request).await
     }
 
     /// Changes an object; the patch holds the version that it was made from.
-    pub(super) async fn patch(&self, object: Object, patch: Value) -> Result<Answer, Failure> {
-        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let request = self.requests(object).patch(self.name(object), &params, &Patch::Strategic(patch));
+    pub(super) async fn patch(&self, object: Object, patch: &Value) -> Result<Answer, Failure> {
+        let request = self.write(Method::PATCH, object, "application/strategic-merge-patch+json", patch);
         self.send("patch", object, request).await
     }
 
@@ -94,43 +98,70 @@ impl Cluster {
     }
 
     async fn watch(&self, object: Object, version: &Option<String>, limit: Duration) {
-        let params = WatchParams::default().fields(&format!("metadata.name={}", self.name(object)));
-        let params = params.timeout(u32::try_from(limit.as_secs()).unwrap_or(1).clamp(1, 290));
-        let version = version.as_deref().unwrap_or_default();
-        if let Ok(request) = self.requests(object).watch_metadata(&params, version)
-            && let Ok(events) = self.client.request_events::<Changed>(request).await
-        {
-            let changes = events.filter(|event| {
-                let change = matches!(
-                    event,
-                    Ok(WatchEvent::Added(_) | WatchEvent::Modified(_) | WatchEvent::Deleted(_))
-                );
-                std::future::ready(change)
-            });
-            if std::pin::pin!(changes).next().await.is_some() {
-                return;
-            }
+        if self.event(object, version.as_deref().unwrap_or_default(), limit).await.is_none() {
+            std::future::pending::<()>().await;
         }
-        std::future::pending::<()>().await;
+    }
+
+    /// Waits for a change. There are no bookmarks, so the first event is one, or says what is wrong.
+    async fn event(&self, object: Object, version: &str, limit: Duration) -> Option<()> {
+        let seconds = limit.as_secs().clamp(1, 290);
+        let path = format!(
+            "{}?watch=true&fieldSelector=metadata.name%3D{}&timeoutSeconds={seconds}&resourceVersion={version}",
+            self.collection(object),
+            self.name(object)
+        );
+        let request = Request::get(path).header(ACCEPT, METADATA).body(Body::empty()).ok()?;
+        let answer = self.client.send(request).await.ok()?;
+        if answer.status() != StatusCode::OK {
+            return None;
+        }
+        let (mut body, mut read) = (answer.into_body(), Vec::new());
+        let line = loop {
+            if let Some(end) = read.iter().position(|byte| *byte == b'\n') {
+                break read.get(..end)?;
+            }
+            let data = body.frame().await?.ok()?.into_data().unwrap_or_default();
+            if read.len() + data.len() > MAX_EVENT {
+                return None;
+            }
+            read.extend_from_slice(&data);
+        };
+        let event: Event<'_> = serde_json::from_slice(line).ok()?;
+        matches!(event.kind, "ADDED" | "MODIFIED" | "DELETED").then_some(())
+    }
+
+    fn write(
+        &self,
+        method: Method,
+        object: Object,
+        kind: &str,
+        value: &Value,
+    ) -> http::Result<Request<Body>> {
+        Request::builder()
+            .method(method)
+            .uri(format!("{}?fieldManager={MANAGER}", self.path(object)))
+            .header(CONTENT_TYPE, kind)
+            .body(value.to_string().into_bytes().into())
     }
 
     async fn send(
         &self,
         verb: &'static str,
         object: Object,
-        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+        request: http::Result<Request<Body>>,
     ) -> Result<Answer, Failure> {
         let unreachable = |reason: &str| Failure::Unreachable(reason.to_owned());
-        let request = request.map_err(|error| unreachable(&cause(&error)))?.map(Into::into);
+        let request = request.map_err(|error| unreachable(&cause(&error)))?;
         let exchange = async {
             let response = self.client.send(request).await?;
             let (head, body) = response.into_parts();
-            Ok::<_, kube::Error>((head, body.collect_bytes().await?))
+            Ok::<_, BoxError>((head, body.collect().await?.to_bytes()))
         };
         let (head, body) = tokio::time::timeout(TIME_LIMIT, exchange)
             .await
             .map_err(|_| unreachable("no answer within 10 s"))?
-            .map_err(|error| unreachable(&cause(&error)))?;
+            .map_err(|error| unreachable(&cause(&*error)))?;
         if head.status.is_success() {
             let at = head.headers.get(DATE).and_then(|date| {
                 let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date.as_bytes());
@@ -154,14 +185,18 @@ impl Cluster {
         })
     }
 
-    fn requests(&self, object: Object) -> Requests {
+    fn path(&self, object: Object) -> String {
+        format!("{}/{}", self.collection(object), self.name(object))
+    }
+
+    fn collection(&self, object: Object) -> String {
         let resource = resource(object);
-        Requests::new(match object {
+        match object {
             Object::Secret => format!("/api/v1/namespaces/{}/{resource}", self.names.namespace),
             Object::Mutating | Object::Validating => {
                 format!("/apis/admissionregistration.k8s.io/v1/{resource}")
             }
-        })
+        }
     }
 
     fn name(&self, object: Object) -> &str {
@@ -190,7 +225,6 @@ fn resource(object: Object) -> &'static str {
 #[cfg(test)]
 mod tests {
     use hyper::http::Response;
-    use kube::client::Body;
 
     use super::*;
 
@@ -203,7 +237,7 @@ mod tests {
     /// What comes of an answer, and what was asked for.
     async fn answered(object: Object, answer: Response<Body>) -> (Result<Answer, Failure>, String) {
         let (service, mut server) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
-        let cluster = Cluster::new(Client::new(service, "default"), names());
+        let cluster = Cluster::new(Client::new(service), names());
         let serve = async {
             let (request, send) = server.next_request().await.unwrap();
             send.send_response(answer);
@@ -229,7 +263,7 @@ mod tests {
             let answer = answer.unwrap();
             assert_eq!((answer.at, answer.object), (at, serde_json::json!({"a": 1})), "{date}");
             let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/hook";
-            assert_eq!(asked.trim_end_matches('?'), format!("GET {path}"));
+            assert_eq!(asked, format!("GET {path}"));
         }
     }
 
@@ -253,7 +287,7 @@ mod tests {
         ] {
             let (answer, asked) = answered(Object::Secret, response(status, body)).await;
             assert_eq!(answer.unwrap_err().to_string(), expected, "{status}");
-            assert_eq!(asked.trim_end_matches('?'), "GET /api/v1/namespaces/eks/secrets/secret");
+            assert_eq!(asked, "GET /api/v1/namespaces/eks/secrets/secret");
         }
     }
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::kubernetes::Client;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, WeakShared};
-use kube::Client;
 use pod_identity_core::{Found, Unknown};
 use tokio::time::{Instant, timeout_at};
 

@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::time::Duration;
 
+use crate::kubernetes::Body;
+use crate::kubernetes::Client;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::{Request, StatusCode, header};
-use kube::Client;
-use kube::client::Body;
 use tokio::time::{Instant, timeout_at};
 
 use super::object::Status;
@@ -52,7 +52,7 @@ pub(super) async fn get(client: &Client, path: &str, deadline: Instant) -> Resul
     let response = timeout_at(deadline, client.send(request))
         .await
         .map_err(|_| Failure::TimedOut)?
-        .map_err(|error| unreachable(&error))?;
+        .map_err(|error| unreachable(&*error))?;
     let status = response.status();
     let answer = Answer(response.into_body());
     if status == StatusCode::OK {
@@ -93,7 +93,7 @@ impl Answer {
             match timeout_at(deadline, self.0.frame()).await {
                 Err(_) => return Err(Failure::TimedOut),
                 Ok(None) => return Ok(None),
-                Ok(Some(Err(error))) => return Err(unreachable(&error)),
+                Ok(Some(Err(error))) => return Err(unreachable(&*error)),
                 // Trailers say nothing here.
                 Ok(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data() {

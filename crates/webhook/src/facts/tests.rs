@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::kubernetes::Body;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::channel::mpsc::{UnboundedSender, unbounded};
@@ -9,7 +10,6 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
 use hyper::{Request, Response};
-use kube::client::Body;
 use prometheus_client::encoding::text::encode;
 use serde_json::{Value, json};
 use tower_test::mock::{Handle, SendResponse, pair};
@@ -40,7 +40,7 @@ struct Stream(UnboundedSender<Result<Frame<Bytes>, std::io::Error>>);
 
 fn client() -> (Client, ApiServer) {
     let (service, handle) = pair();
-    (Client::new(service, "default"), ApiServer(handle))
+    (Client::new(service), ApiServer(handle))
 }
 
 fn facts_with(live: LiveReads) -> (Facts, ApiServer, Metrics) {

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use kube::Client;
+use crate::kubernetes::Client;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 

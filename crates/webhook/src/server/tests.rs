@@ -232,11 +232,14 @@ fn large_review() -> Vec<u8> {
 async fn answers_that_nobody_reads_take_no_more_room_than_there_is() {
     let settings =
         r#"{"serviceAccountAnnotations":false,"mapping":{"*/*":"arn:aws:iam::111122223333:role/api"}}"#;
-    let (service, _handle) =
-        tower_test::mock::pair::<hyper::Request<kube::client::Body>, hyper::Response<kube::client::Body>>();
+    let (service, _handle) = tower_test::mock::pair::<
+        hyper::Request<crate::kubernetes::Body>,
+        hyper::Response<crate::kubernetes::Body>,
+    >();
     let metrics = Metrics::default();
     let live = LiveReads { grace_period: Duration::ZERO, limit: 0 };
-    let facts = Facts::new(kube::Client::new(service, "default"), "eks.amazonaws.com", live, metrics.clone());
+    let facts =
+        Facts::new(crate::kubernetes::Client::new(service), "eks.amazonaws.com", live, metrics.clone());
     let configuration = Arc::new(ArcSwap::from_pointee(Configuration::read(settings.to_owned()).unwrap()));
     let admission = Admission::new(configuration, facts, metrics.clone());
     let (_shutdown, phases) = Shutdown::new();

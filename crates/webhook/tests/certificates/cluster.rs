@@ -165,7 +165,7 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    fn start(client: kube::Client, lifetimes: Lifetimes) -> Self {
+    fn start(client: webhook::kubernetes::Client, lifetimes: Lifetimes) -> Self {
         let publisher = Publisher::new(Protocol::default(), None);
         let (readiness, metrics) = (Readiness::default(), Metrics::default());
         let [namespace, service, secret, configuration] = [(); 4].map(|()| NAME.to_owned());

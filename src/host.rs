@@ -20,8 +20,12 @@ const CONFIG_MAP_FIELDS: &str = r#"["data"]"#;
 #[must_use]
 pub fn remedy(lookup: &Lookup<'_>) -> &'static str {
     match lookup {
-        Lookup::ServiceAccount { .. } => "grant the policy `v1/ServiceAccount` in `contextAwareResources`",
-        Lookup::ConfigMap { .. } => "grant the policy `v1/ConfigMap` in `contextAwareResources`",
+        Lookup::ServiceAccount { .. } => {
+            "grant the policy `v1/ServiceAccount` in `contextAwareResources`, and policy-server by RBAC"
+        }
+        Lookup::ConfigMap { .. } => {
+            "grant the policy `v1/ConfigMap` in `contextAwareResources`, and policy-server by RBAC"
+        }
     }
 }
 

@@ -21,6 +21,8 @@ mod index;
 mod json;
 #[path = "properties/pods.rs"]
 mod pods;
+#[path = "properties/readers.rs"]
+mod readers;
 #[path = "properties/scaling.rs"]
 mod scaling;
 #[path = "properties/service_accounts.rs"]

@@ -28,6 +28,8 @@ pub(crate) struct Context {
     /// Peer's program, when given.
     pub(crate) policy_server: Option<PathBuf>,
     pub(crate) policy_host: PathBuf,
+    /// Our webhook with its symbols.
+    pub(crate) profiled: PathBuf,
     pub(crate) pods: [Input; 3],
     small: Option<Cluster>,
     large: Option<Cluster>,
@@ -40,6 +42,11 @@ pub(crate) struct Effort {
     pub(crate) rounds: u32,
     /// How long one load lasts.
     pub(crate) seconds: u32,
+    /// The same two for webhooks under load and for handlers: what is shared with others spreads, so more rounds, and shorter.
+    pub(crate) load_rounds: u32,
+    pub(crate) load_seconds: u32,
+    /// Processor time for each pod in process, in each round.
+    pub(crate) handler_milliseconds: u64,
     /// Of a guest; fewer with large pods.
     pub(crate) calls: u32,
     /// ServiceAccounts in the large cluster.
@@ -49,11 +56,27 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    pub(crate) const FULL: Self =
-        Self { rounds: 3, seconds: 4, calls: 500, accounts: ACCOUNTS, settle_seconds: 30 };
+    pub(crate) const FULL: Self = Self {
+        rounds: 3,
+        seconds: 4,
+        load_rounds: 5,
+        load_seconds: 2,
+        handler_milliseconds: 600,
+        calls: 500,
+        accounts: ACCOUNTS,
+        settle_seconds: 30,
+    };
     /// To see whether everything works. The figures say little.
-    pub(crate) const QUICK: Self =
-        Self { rounds: 1, seconds: 1, calls: 20, accounts: 2000, settle_seconds: 2 };
+    pub(crate) const QUICK: Self = Self {
+        rounds: 1,
+        seconds: 1,
+        load_rounds: 2,
+        load_seconds: 1,
+        handler_milliseconds: 50,
+        calls: 20,
+        accounts: 2000,
+        settle_seconds: 2,
+    };
 }
 
 /// A program that is measured.
@@ -78,6 +101,8 @@ impl Context {
             webhooks,
             policy_server: program("POLICY_SERVER")?,
             policy_host: program("POLICY_HOST")?.unwrap_or_else(|| target.join("debug/policy-host")),
+            profiled: program("WEBHOOK_PROFILING")?
+                .unwrap_or_else(|| target.join("profiling/pod-identity-webhook")),
             pods: inputs::pods(&root, &work)?,
             runtime: Runtime::new()?,
             small: None,

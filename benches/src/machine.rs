@@ -4,6 +4,8 @@ use std::{fs, path::Path, process::Command};
 
 use crate::context::Context;
 
+const GO_WEBHOOK: &str = "github.com/aws/amazon-eks-pod-identity-webhook";
+
 /// The commit that is checked out, with `+` when files differ from it.
 pub(crate) fn commit(root: &Path) -> String {
     let folder = root.display().to_string();
@@ -49,7 +51,10 @@ pub(crate) fn versions(context: &Context) -> Vec<(&'static str, String)> {
         ("Wasmtime", locked(&lock, "wasmtime").to_owned()),
         ("kube-apiserver, etcd", format!("{}, {}", envtest::KUBERNETES_VERSION, envtest::ETCD_VERSION)),
         ("wrk", first_line("wrk", &["-v"]).split(" [").next().unwrap_or_default().to_owned()),
+        ("perf", first_line("perf", &["--version"])),
     ];
+    let module = fs::read_to_string(context.root.join("benches/go-handler/go.mod")).unwrap_or_default();
+    versions.push(("Go webhook's handler", required(&module, GO_WEBHOOK).to_owned()));
     if let Some(peer) = context.webhooks.get(1) {
         let program = peer.binary.display().to_string();
         versions.push((
@@ -95,6 +100,12 @@ fn gibibytes(kibibytes: &str) -> String {
     }
 }
 
+/// The version of a module in go.mod.
+fn required<'m>(go_mod: &'m str, module: &str) -> &'m str {
+    let version = go_mod.lines().find_map(|line| line.trim().strip_prefix(module)?.strip_prefix(' '));
+    version.unwrap_or("unknown")
+}
+
 /// The version of a crate in Cargo.lock.
 fn locked<'l>(lock: &'l str, name: &str) -> &'l str {
     let package =
@@ -116,6 +127,14 @@ mod tests {
             ("AMD EPYC", "24 GiB")
         );
         assert_eq!((field("", "x").as_str(), gibibytes("x").as_str()), ("unknown", "unknown"));
+    }
+
+    #[test]
+    fn versions_are_found_in_go_mod() {
+        let module =
+            "module a\n\nrequire (\n\texample.com/a/b v1.0.0\n\texample.com/a v0.6.18-0.2026-3bf80a34\n)\n";
+        assert_eq!(required(module, "example.com/a"), "v0.6.18-0.2026-3bf80a34");
+        assert_eq!(required(module, "example.com/c"), "unknown");
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! `make bench`: measures webhook and policy against their peers, and writes BENCHMARKS.md.
 //!
 //! Peers come by environment variable: `GO_WEBHOOK` (the Go webhook's program) and `POLICY_SERVER` (policy-server's).
-//! What is ours can be named as well: `WEBHOOK`, `POLICY_HOST`. Linux alone: times and memory come from /proc.
+//! What is ours can be named as well: `WEBHOOK`, `WEBHOOK_PROFILING`,
+//! `POLICY_HOST`. Linux alone: times and memory come from /proc.
 
 mod cluster;
 mod context;
 mod inputs;
 mod machine;
+mod perf;
 mod process;
 mod report;
 mod results;
 mod sections;
 mod simulated;
+mod symbols;
 mod webhook;
 mod wrk;
 
@@ -22,7 +25,10 @@ use clap::Parser;
 use crate::{
     context::{Context, Effort},
     results::{Record, Results},
-    sections::Section,
+    sections::{
+        Section,
+        handler::{self, Logging},
+    },
 };
 
 /// Measures webhook and policy against their peers
@@ -40,6 +46,11 @@ struct Arguments {
     /// See whether everything works: little is measured, and BENCHMARKS.md stays as it is
     #[arg(long)]
     quick: bool,
+    /// What the handler section starts: call our handler for so many milliseconds with each pod
+    #[arg(long, hide = true, value_enum, requires = "milliseconds")]
+    in_process: Option<Logging>,
+    #[arg(long, hide = true)]
+    milliseconds: Option<u64>,
 }
 
 fn main() -> ExitCode {
@@ -55,12 +66,16 @@ fn main() -> ExitCode {
 
 /// Whether everything could be measured.
 fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    if let (Some(logging), Some(milliseconds)) = (arguments.in_process, arguments.milliseconds) {
+        return handler::in_process(logging, milliseconds).map(|()| true);
+    }
     let effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
     let mut context = Context::new(effort)?;
     let path = context.work.join(if arguments.quick { "results-quick.json" } else { "results.json" });
     let mut results = Results::read(&path)?;
     if !arguments.report {
         let commit = machine::commit(&context.root);
+        let former = results.sections.clone();
         let all = arguments.sections.is_empty();
         let sections = match all {
             true => left_over(&mut results, &commit),
@@ -68,7 +83,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         };
         for section in sections {
             let record = measure(&mut context, section, &commit);
-            results.sections.insert(section.name().to_owned(), record);
+            let former = former.get(section.name()).filter(|_| section == Section::Profile);
+            results.sections.insert(section.name().to_owned(), record.or_former(former));
             results.write(&path)?;
         }
         context.end_clusters();
@@ -84,7 +100,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
             println!("{section}: {failure}");
         }
     }
-    if !arguments.quick {
+    if arguments.quick {
+        println!("{}: written", report.write_text(&context.work)?.display());
+    } else {
         report.write(&context.root)?;
         println!("BENCHMARKS.md, docs/benchmarks and the advice on sizing in docs/operations.md: written");
     }
@@ -150,7 +168,7 @@ mod tests {
         let names = |sections: Vec<Section>| sections.into_iter().map(Section::name).collect::<Vec<_>>();
         assert_eq!(
             names(left_over(&mut results(false), "new")),
-            ["guest", "policy-server", "https", "scale", "startup", "memory"]
+            ["guest", "policy-server", "https", "profile", "scale", "startup", "memory"]
         );
         let mut afresh = results(true);
         assert_eq!(left_over(&mut afresh, "new"), Section::ALL);

@@ -27,6 +27,8 @@ pub(crate) struct Memory {
     pub(crate) resident: f64,
     /// The most that it ever was.
     pub(crate) peak: f64,
+    /// Of the resident, what is in files: the program and its libraries.
+    pub(crate) file: f64,
 }
 
 impl Process {
@@ -50,7 +52,7 @@ impl Process {
 
     pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
         let status = fs::read_to_string(self.file("status"))?;
-        memory(&status).context("cannot read VmRSS and VmHWM in /proc/<pid>/status")
+        memory(&status).context("cannot read VmRSS, VmHWM and RssFile in /proc/<pid>/status")
     }
 
     /// An error with the end of its log when it has ended.
@@ -62,8 +64,12 @@ impl Process {
         bail!("it ended ({status}): {}", end.join(" / "))
     }
 
+    pub(crate) fn id(&self) -> String {
+        self.child.id().to_string()
+    }
+
     fn file(&self, name: &str) -> PathBuf {
-        Path::new("/proc").join(self.child.id().to_string()).join(name)
+        Path::new("/proc").join(self.id()).join(name)
     }
 }
 
@@ -74,13 +80,34 @@ impl Drop for Process {
     }
 }
 
-/// Time on a processor of the calling thread.
-pub(crate) fn thread_cpu_time() -> io::Result<Duration> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
-    let nanoseconds = text.split(' ').next().and_then(|first| first.parse().ok());
-    nanoseconds
-        .map(Duration::from_nanos)
-        .ok_or_else(|| io::Error::other(format!("expected a number in `{text}`")))
+/// What the scheduler measured of the threads that a process has.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Scheduled {
+    /// On a processor.
+    pub(crate) running: Duration,
+    /// Able to run, but without a processor.
+    pub(crate) waiting: Duration,
+}
+
+/// Of a process by its number, or of this one (`self`).
+pub(crate) fn scheduled(process: &str) -> io::Result<Scheduled> {
+    let mut sum = Scheduled::default();
+    for thread in fs::read_dir(Path::new("/proc").join(process).join("task"))? {
+        // One that has just ended is left out.
+        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        let Some(Scheduled { running, waiting }) = schedstat(&text) else {
+            return Err(io::Error::other(format!("expected two times in `{text}`")));
+        };
+        sum.running += running;
+        sum.waiting += waiting;
+    }
+    Ok(sum)
+}
+
+/// <https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat>
+fn schedstat(text: &str) -> Option<Scheduled> {
+    let mut fields = text.split_ascii_whitespace().map(|field| field.parse().map(Duration::from_nanos));
+    Some(Scheduled { running: fields.next()?.ok()?, waiting: fields.next()?.ok()? })
 }
 
 /// Without its folder, which differs from machine to machine.
@@ -102,7 +129,7 @@ fn memory(status: &str) -> Option<Memory> {
         let kibibytes: f64 = line.strip_suffix("kB")?.trim().parse().ok()?;
         Some(kibibytes * 1024.0)
     };
-    Some(Memory { resident: bytes("VmRSS:")?, peak: bytes("VmHWM:")? })
+    Some(Memory { resident: bytes("VmRSS:")?, peak: bytes("VmHWM:")?, file: bytes("RssFile:")? })
 }
 
 #[cfg(test)]
@@ -120,10 +147,18 @@ mod tests {
     }
 
     #[test]
+    fn threads_run_and_wait() {
+        let expected = Scheduled { running: Duration::from_nanos(1500), waiting: Duration::from_nanos(20) };
+        assert_eq!(schedstat("1500 20 3\n"), Some(expected));
+        assert_eq!(["", "1", "1 x 2"].map(schedstat), [None; 3]);
+        assert!(scheduled("self").unwrap().running > Duration::ZERO);
+    }
+
+    #[test]
     fn memory_is_in_kibibytes() {
-        let status =
-            "Name:\ta\nVmPeak:\t    9000 kB\nVmHWM:\t    2088 kB\nVmRSS:\t    1024 kB\nThreads:\t1\n";
-        assert_eq!(memory(status), Some(Memory { resident: 1_048_576.0, peak: 2_138_112.0 }));
+        let status = "Name:\ta\nVmPeak:\t    9000 kB\nVmHWM:\t    2088 kB\nVmRSS:\t    1024 kB\nRssFile:\t 512 kB\nThreads:\t1\n";
+        let expected = Memory { resident: 1_048_576.0, peak: 2_138_112.0, file: 524_288.0 };
+        assert_eq!(memory(status), Some(expected));
         assert_eq!(memory("VmRSS:\t1024 kB\n"), None);
     }
 

@@ -3,10 +3,15 @@
 mod chart;
 mod growth;
 mod parts;
+mod remains;
 mod rows;
 mod sizing;
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 
@@ -36,6 +41,13 @@ impl<'r> Report<'r> {
         rows::table(self.results, self.peers)
     }
 
+    /// Writes the report alone into a folder. Gives its path.
+    pub(crate) fn write_text(&self, folder: &Path) -> anyhow::Result<PathBuf> {
+        let path = folder.join("BENCHMARKS.md");
+        fs::write(&path, self.text()).with_context(|| format!("cannot write `{}`", path.display()))?;
+        Ok(path)
+    }
+
     /// Writes the report, the charts, and the advice on sizing.
     pub(crate) fn write(&self, root: &Path) -> anyhow::Result<()> {
         let folder = root.join(FOLDER);
@@ -56,8 +68,7 @@ impl<'r> Report<'r> {
             }
             None => eprintln!("bench: {OPERATIONS} stays as it is: too little was measured"),
         }
-        let path = root.join("BENCHMARKS.md");
-        fs::write(&path, self.text()).with_context(|| format!("cannot write `{}`", path.display()))
+        self.write_text(root).map(drop)
     }
 
     fn text(&self) -> String {
@@ -71,6 +82,13 @@ impl<'r> Report<'r> {
         let failures: String = failures.collect();
         if !failures.is_empty() {
             let _ = write!(text, "\n## What could not be measured\n\n{failures}");
+        }
+        let unmet = remains::sentences(self.results, &rows::unmet(self.results, self.peers));
+        if !unmet.is_empty() {
+            let _ = write!(text, "\n## What remains\n\nWhere a target is not met.\n\n{unmet}");
+        }
+        if let Some(parts) = remains::parts_table(self.results) {
+            let _ = write!(text, "\n{WHERE}\n{parts}");
         }
         let _ = write!(text, "\n## How cost grows\n");
         for growth in growth::ALL {
@@ -112,11 +130,19 @@ const INTRODUCTION: &str = "\
 # Benchmarks
 
 Written by `make bench`, from what it measured on the machine below. Only ratios carry over to other machines: both sides
-were measured there, taking turns. Every figure is the median of its rounds. The ratio says how many times better ours is;
-where the target is \"at most so many times\", how many times the peer's cost ours is.
+were measured there, taking turns. Every figure is the median of its rounds; \"spread\" is how far the furthest round was
+from it, ours and the peer's. The ratio says how many times better ours is; where the target is \"at most so many times\", how
+many times the peer's cost ours is.
 
 `make bench` runs everything; `GO_WEBHOOK=…` names the program of the Go webhook and `POLICY_SERVER=…` that of policy-server.
-A run that was ended is taken up where it was. `target/release/bench https` measures one section again (`bench --help`).
+Where the time goes is measured when `perf` is there. A run that was ended is taken up where it was. `target/release/bench https` measures one section again (`bench --help`).
+";
+
+const WHERE: &str = "\
+## Where the time goes
+
+Our webhook under the load of the HTTPS rows, by `perf`: each part's share of the samples, of the processor time for a
+request in the same run. A function that the compiler put into another counts for that one.
 ";
 
 const PARTS: &str = "\
@@ -129,17 +155,21 @@ const METHOD: &str = "\
 
 - **Pods** of 4 KB and 20 KB are `testdata/reviews`, recorded from a real kube-apiserver; the one of 200 KB is the second with
   its containers repeated. Their ServiceAccounts are annotated with a role, in a real kube-apiserver.
-- **Handler**: the function from a review's bytes to the answer's, on one thread, by its processor time. The Go webhook comes as a
-  program alone, so both are compared by what POST /mutate costs the server more than GET /healthz, on the same connections;
-  this holds reading and decrypting the review as well.
+- **Handler**: the function from a review's bytes to the answer's, called again and again in a process of its own, by that
+  process' user and system time, so that Go's garbage collector counts. Both find the role without asking anybody. The Go
+  webhook's is `Modifier.Handle` of its public package, called by `benches/go-handler`. Both log as they do by default, to
+  stderr, which is a file: ours a line for each pod, the Go webhook's none. With `GO_WEBHOOK_SOURCE=…`, a checkout of it, it
+  is built from that, else from the module proxy.
 - **HTTPS**: `wrk` beside the server on the same machine, so both share its processors. Processor time is the server's,
-  user and system, from /proc. Same flags and a P-256 certificate for both.
+  user and system, from /proc. Same flags and a P-256 certificate for both. p50 and p99 are of 8 connections that always have a
+  request on its way, so the processors are full. Waiting is what the scheduler says of the server's threads (schedstat).
 - **Memory**: VmRSS 30 s after the first right answer and after `/readyz` said yes, and VmHWM then, from /proc; with 100,000
   ServiceAccounts (a tenth with a role) in a real kube-apiserver, and idle with a dozen.
 - **Start**: from the start of the process to the first review that is answered with the pod's role; its ServiceAccount is
   the last in the list. Wrong are reviews that are answered before, without it. The Go webhook is right once it holds
   everything; ours asks the API server for what it does not hold yet, so when everything is held is given as well.
-- **Programs** are compared stripped.
+- **Programs**: stripped (`strip`), which is what the Go webhook's Dockerfile does (`-ldflags=\"-w -s\"`) and what ours is built as;
+  and the files that were named.
 - **Guest**: `policy-host bench`, which runs policies in Wasmtime as policy-server does: a new instance for each call, epoch
   interruption on. The share of a guest is its time less that of a policy which accepts everything unread. Fuel counts the
   instructions, so it is the same in every run. All three policies are built and optimised alike, and get the same settings.

@@ -29,7 +29,7 @@ pub(crate) struct Results {
 }
 
 /// What one section measured.
-#[derive(Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Record {
     /// The commit that was measured, with `+` when files differed from it.
     pub(crate) commit: String,
@@ -63,6 +63,11 @@ impl Results {
             .with_context(|| format!("cannot write `{}`", path.display()))
     }
 
+    /// How far its rounds are from the median, as a part of it.
+    pub(crate) fn spread(&self, id: &str, whose: &str) -> Option<f64> {
+        self.sections.values().find_map(|record| spread(record.figures.get(id)?.get(whose)?))
+    }
+
     /// The median of a figure, whichever section measured it.
     pub(crate) fn figure(&self, id: &str, whose: &str) -> Option<f64> {
         self.sections.values().find_map(|record| record.figure(id, whose))
@@ -94,9 +99,24 @@ impl Record {
         }
     }
 
+    /// This; without any figures, what was there before, and why there is nothing new.
+    pub(crate) fn or_former(self, former: Option<&Self>) -> Self {
+        match former {
+            Some(former) if self.figures.is_empty() => Self { failures: self.failures, ..former.clone() },
+            _ => self,
+        }
+    }
+
     pub(crate) fn figure(&self, id: &str, whose: &str) -> Option<f64> {
         median(self.figures.get(id)?.get(whose)?)
     }
+}
+
+/// How far samples are from their median at most, as a part of it. None when there is but one.
+pub(crate) fn spread(samples: &[f64]) -> Option<f64> {
+    let middle = median(samples).filter(|_| samples.len() > 1)?;
+    let furthest = samples.iter().map(|sample| (sample - middle).abs()).fold(0.0, f64::max);
+    Some(furthest / middle.abs()).filter(|spread| spread.is_finite())
 }
 
 /// The middle one; of two middle ones their mean.
@@ -118,6 +138,31 @@ mod tests {
             [&[][..], &[3.0], &[4.0, 1.0], &[9.0, 1.0, 2.0]].map(median),
             [None, Some(3.0), Some(2.5), Some(2.0)]
         );
+    }
+
+    #[test]
+    fn the_spread_is_the_furthest_from_the_median() {
+        assert_eq!(
+            [&[][..], &[3.0], &[2.0, 2.0], &[9.0, 12.0, 10.0], &[0.0, 0.0]].map(spread),
+            [None, None, Some(0.0), Some(0.2), None]
+        );
+    }
+
+    #[test]
+    fn without_figures_what_was_there_stays() {
+        let mut former = Record { commit: "old".to_owned(), ..Record::default() };
+        former.add("a", OURS, 1.0);
+        let mut failed = Record { commit: "new".to_owned(), ..Record::default() };
+        failed.fail("profile", &anyhow::anyhow!("no perf"));
+        let kept = failed.clone().or_former(Some(&former));
+        assert_eq!(
+            (kept.commit.as_str(), kept.figure("a", OURS), kept.failures.len()),
+            ("old", Some(1.0), 1)
+        );
+        assert_eq!(failed.clone().or_former(None), failed);
+        let mut measured = Record::default();
+        measured.add("a", OURS, 2.0);
+        assert_eq!(measured.clone().or_former(Some(&former)), measured);
     }
 
     #[test]

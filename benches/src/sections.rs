@@ -6,6 +6,7 @@ pub(crate) mod https;
 pub(crate) mod memory;
 pub(crate) mod parts;
 pub(crate) mod policy_server;
+pub(crate) mod profile;
 pub(crate) mod scale;
 pub(crate) mod startup;
 
@@ -16,7 +17,7 @@ use crate::{context::Context, results::Record};
 /// In the order in which they run: those that need the same cluster are neighbours.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Section {
-    /// Our handler in process, without TLS and HTTP
+    /// Handlers in process, without TLS and HTTP
     Handler,
     /// Guests in Wasmtime: a new instance for every call, epoch interruption on, and their fuel
     Guest,
@@ -24,6 +25,8 @@ pub(crate) enum Section {
     PolicyServer,
     /// Webhooks under load over HTTPS
     Https,
+    /// Where our webhook's processor time goes, by `perf`
+    Profile,
     /// How cost grows with ServiceAccounts, mapping entries and connections
     Scale,
     /// From start to the first right answer, with 100,000 ServiceAccounts
@@ -33,11 +36,12 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Handler,
         Self::Guest,
         Self::PolicyServer,
         Self::Https,
+        Self::Profile,
         Self::Scale,
         Self::Startup,
         Self::Memory,
@@ -49,6 +53,7 @@ impl Section {
             Self::Guest => "guest",
             Self::PolicyServer => "policy-server",
             Self::Https => "https",
+            Self::Profile => "profile",
             Self::Scale => "scale",
             Self::Startup => "startup",
             Self::Memory => "memory",
@@ -62,6 +67,7 @@ impl Section {
             Self::Guest => guest::run(context, record),
             Self::PolicyServer => policy_server::run(context, record),
             Self::Https => https::run(context, record),
+            Self::Profile => profile::run(context, record),
             Self::Scale => scale::run(context, record),
             Self::Startup => startup::run(context, record),
             Self::Memory => memory::run(context, record),

@@ -4,7 +4,10 @@ use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, bail};
 
-use crate::{context::Context, process::Process};
+use crate::{
+    context::Context,
+    process::{Process, scheduled},
+};
 
 /// Prints what is needed in one line: wrk's own report is for people.
 /// <https://github.com/wg/wrk/blob/master/SCRIPTING>
@@ -44,6 +47,8 @@ pub(crate) struct Cost {
     pub(crate) outcome: Outcome,
     /// The server's processor time for a request, in microseconds.
     pub(crate) cpu: f64,
+    /// For how long its threads had to wait for a processor, for a request, in microseconds.
+    pub(crate) waiting: f64,
 }
 
 impl Outcome {
@@ -63,10 +68,12 @@ pub(crate) fn measure(
     load: Load<'_>,
     seconds: u32,
 ) -> anyhow::Result<Cost> {
-    let before = server.cpu_time()?;
+    let (before, waiting) = (server.cpu_time()?, scheduled(&server.id())?.waiting);
     let outcome = run(context, load, seconds)?;
     let used = server.cpu_time()?.saturating_sub(before);
-    Ok(Cost { outcome, cpu: used.as_secs_f64() * 1e6 / outcome.requests })
+    let waited = scheduled(&server.id())?.waiting.saturating_sub(waiting);
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / outcome.requests;
+    Ok(Cost { outcome, cpu: each(used), waiting: each(waited) })
 }
 
 /// The command as the report shows it.

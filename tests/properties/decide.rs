@@ -3,14 +3,14 @@
 use std::cell::OnceCell;
 
 use pod_identity_core::{
-    Admission, Arena, ConfigMap, EnvValue, Facts, Found, List, Lookup, Outcome, Plan, Review, ServiceAccount,
-    Settings, Unchanged, Unknown, response,
+    Admission, Arena, ConfigMap, EnvValue, Facts, Found, List, Lookup, Outcome, Plan, Request, Review,
+    ServiceAccount, Settings, Unchanged, Unknown, response,
 };
 use serde_json::Value;
 
 use crate::generate::Scenario;
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Decided {
     pub(crate) outcome: Kind,
     pub(crate) warnings: Vec<String>,
@@ -19,7 +19,7 @@ pub(crate) struct Decided {
     pub(crate) lookups: Vec<&'static str>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Kind {
     Unchanged(Unchanged),
     Changed(Change),
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
 }
 
 /// A change in all its forms.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Change {
     pub(crate) plan: PodPlan,
     pub(crate) object: String,
@@ -36,14 +36,14 @@ pub(crate) struct Change {
 }
 
 /// As the core's, but owned.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct PodPlan {
     pub(crate) additions: Vec<Addition>,
     pub(crate) volume: Option<Volume>,
     pub(crate) label: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Addition {
     pub(crate) list: &'static str,
     pub(crate) index: usize,
@@ -52,7 +52,7 @@ pub(crate) struct Addition {
     pub(crate) mount: Option<(String, String)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Volume {
     pub(crate) name: String,
     pub(crate) audience: String,
@@ -88,8 +88,17 @@ pub(crate) fn decide_payload(
 ) -> Decided {
     let arena = Arena::default();
     let request = Review::read(payload, &arena).unwrap().request.unwrap();
-    let (settings, problems) = Settings::read(settings, &arena);
-    let admission = Admission::new(&request, &settings, &problems);
+    decide_request(&request, settings, host_call, &arena)
+}
+
+pub(crate) fn decide_request(
+    request: &Request<'_>,
+    settings: &str,
+    host_call: &dyn Fn(&str) -> Result<String, String>,
+    arena: &Arena,
+) -> Decided {
+    let (settings, problems) = Settings::read(settings, arena);
+    let admission = Admission::new(request, &settings, &problems);
     let (account, config_map) = (OnceCell::new(), OnceCell::new());
     let mut facts = Facts::default();
     let mut lookups = Vec::new();
@@ -99,14 +108,14 @@ pub(crate) fn decide_payload(
                 lookups.push("ServiceAccount");
                 facts.service_account =
                     Some(found("ServiceAccount", namespace, name, host_call, &account, |text| {
-                        ServiceAccount::read(text, namespace, name, &arena).map(Some)
+                        ServiceAccount::read(text, namespace, name, arena).map(Some)
                     }));
             }
             Lookup::ConfigMap { namespace, name, key } => {
                 lookups.push("ConfigMap");
                 facts.config_map =
                     Some(found("ConfigMap", namespace, name, host_call, &config_map, |text| {
-                        ConfigMap::read(text, namespace, name, key, &arena)
+                        ConfigMap::read(text, namespace, name, key, arena)
                     }));
             }
         }

@@ -8,18 +8,23 @@ use crate::{
 };
 
 /// As many as an API server that is busy opens; it keeps 25 idle ones.
-const CONNECTIONS: u32 = 8;
+pub(crate) const CONNECTIONS: u32 = 8;
 /// As kube-apiserver asks.
 pub(crate) const MUTATE: &str = "/mutate?timeout=2s";
 
 pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<()> {
     let kubeconfig = context.small_cluster()?;
     let mut webhooks = start_all(context, record, ApiServer::Kubeconfig(&kubeconfig), &[]);
-    for round in 0..context.effort.rounds {
+    for round in 0..context.effort.load_rounds {
         // Rounds with an even and with an odd number begin with another one.
         webhooks.reverse();
         for webhook in &webhooks {
-            eprintln!("bench: https: {}, round {} of {}", webhook.name, round + 1, context.effort.rounds);
+            eprintln!(
+                "bench: https: {}, round {} of {}",
+                webhook.name,
+                round + 1,
+                context.effort.load_rounds
+            );
             if let Err(error) = measure(context, record, webhook) {
                 record.fail(webhook.name, &error);
             }
@@ -54,7 +59,7 @@ pub(crate) fn start_all(
 
 /// Each thing once.
 fn measure(context: &Context, record: &mut Record, webhook: &Webhook) -> anyhow::Result<()> {
-    let (name, seconds) = (webhook.name, context.effort.seconds);
+    let (name, seconds) = (webhook.name, context.effort.load_seconds);
     let mut cost = |load: Load<'_>, seconds: u32| {
         record.command(wrk::shown(load, seconds));
         wrk::measure(context, &webhook.process, load, seconds)
@@ -64,6 +69,7 @@ fn measure(context: &Context, record: &mut Record, webhook: &Webhook) -> anyhow:
     // Not counted.
     cost(healthz, 1)?;
     let around = cost(healthz, seconds)?.cpu;
+    let around_new = cost(Load { close: true, ..healthz }, seconds)?.cpu;
     let mut measured = Vec::new();
     for pod in &context.pods {
         let load = Load { url: &url, body: Some(&pod.file), ..healthz };
@@ -72,10 +78,12 @@ fn measure(context: &Context, record: &mut Record, webhook: &Webhook) -> anyhow:
         measured.push((pod.size, kept, closed));
     }
     record.add("https.healthz.cpu", name, around);
+    record.add("https.healthz.new.cpu", name, around_new);
     for (size, kept, closed) in measured {
-        let Cost { outcome, cpu } = kept;
+        let Cost { outcome, cpu, waiting } = kept;
         record.add(&format!("handler.alike.{size}"), name, cpu - around);
         record.add(&format!("https.cpu.{size}"), name, cpu);
+        record.add(&format!("https.waiting.{size}"), name, waiting);
         record.add(&format!("https.rate.{size}"), name, outcome.requests_per_second());
         record.add(&format!("https.p50.{size}"), name, outcome.p50.as_secs_f64() * 1e6);
         record.add(&format!("https.p99.{size}"), name, outcome.p99.as_secs_f64() * 1e6);

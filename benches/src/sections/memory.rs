@@ -8,9 +8,13 @@ use crate::{
     cluster::LAST_NAMESPACE,
     context::{Context, Subject},
     process::Memory,
-    results::Record,
+    results::{OURS, Record},
+    symbols,
     webhook::{ApiServer, Webhook},
 };
+
+/// Of those whose symbols a program holds, the largest.
+const OWNERS: usize = 8;
 
 pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<()> {
     for subject in context.webhooks.clone() {
@@ -18,12 +22,24 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
             record.fail(subject.name, &error);
         }
     }
+    if context.profiled.exists() {
+        record.command("nm --demangle --print-size --defined-only PROGRAM");
+        match symbols::sizes(&context.profiled) {
+            Ok(sizes) => {
+                for (owner, size) in sizes.into_iter().take(OWNERS) {
+                    record.add(&format!("size.of: {owner}"), OURS, size);
+                }
+            }
+            Err(error) => record.fail("symbols", &error),
+        }
+    }
     let large = context.large_cluster()?;
     for subject in context.webhooks.clone() {
         eprintln!("bench: memory: {}, with many ServiceAccounts", subject.name);
         match settled(context, &subject, ApiServer::Kubeconfig(&large)) {
-            Ok(Memory { resident, peak }) => {
+            Ok(Memory { resident, peak, file }) => {
                 record.add("memory.settled", subject.name, resident);
+                record.add("memory.settled.file", subject.name, file);
                 record.add("memory.peak", subject.name, peak);
             }
             Err(error) => record.fail(subject.name, &error),
@@ -34,7 +50,10 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
     for subject in context.webhooks.clone() {
         eprintln!("bench: memory: {}, with hardly any", subject.name);
         match settled(context, &subject, ApiServer::Kubeconfig(&small)) {
-            Ok(memory) => record.add("memory.idle", subject.name, memory.resident),
+            Ok(Memory { resident, file, .. }) => {
+                record.add("memory.idle", subject.name, resident);
+                record.add("memory.idle.file", subject.name, file);
+            }
             Err(error) => record.fail(subject.name, &error),
         }
     }
@@ -51,15 +70,17 @@ fn settled(context: &Context, subject: &Subject, api_server: ApiServer<'_>) -> a
     webhook.process.memory()
 }
 
-/// Without symbols, which not everybody strips.
+/// Without symbols, as the Go webhook's own Dockerfile builds it; and as it is given.
 fn size(context: &Context, record: &mut Record, subject: &Subject) -> anyhow::Result<()> {
     let stripped = context.work.join("stripped");
     record.command("strip -o stripped PROGRAM");
     let output = Command::new("strip").arg("-o").arg(&stripped).arg(&subject.binary).output();
     let output = output.context("cannot run `strip` (Debian and Ubuntu: apt-get install binutils)")?;
     ensure!(output.status.success(), "`strip` failed ({})", output.status);
-    #[allow(clippy::cast_precision_loss, reason = "programs are smaller than 2^52 bytes")]
-    record.add("size.binary", subject.name, fs::metadata(&stripped)?.len() as f64);
+    for (id, program) in [("size.binary", &stripped), ("size.unstripped", &subject.binary)] {
+        #[allow(clippy::cast_precision_loss, reason = "programs are smaller than 2^52 bytes")]
+        record.add(id, subject.name, fs::metadata(program)?.len() as f64);
+    }
     fs::remove_file(stripped)?;
     Ok(())
 }

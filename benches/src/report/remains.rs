@@ -1,0 +1,325 @@
+//! What remains where a target is not met, and where the time goes, part by part.
+
+use std::fmt::Write as _;
+
+use crate::{
+    perf::parts,
+    report::rows::{Unmet, three_digits},
+    results::{EMPTY, GO, OURS, Results, SDK},
+    sections::profile,
+};
+
+/// Parts that a sentence names.
+const NAMED: usize = 6;
+
+/// A table of parts, by what was sent. None when it was not measured.
+pub(crate) fn parts_table(results: &Results) -> Option<String> {
+    let loads: Vec<(&str, Vec<(&str, f64)>)> =
+        profile::LOADS.iter().filter_map(|(load, ..)| Some((*load, of(results, load)?))).collect();
+    if loads.is_empty() {
+        return None;
+    }
+    let heading = |load: &str| match load.split_once('.') {
+        Some(("kept", "healthz")) => "GET /healthz".to_owned(),
+        Some(("new", "healthz")) => "GET /healthz, new connection".to_owned(),
+        Some((kind, size)) => {
+            let size = size.to_uppercase().replace("KB", " KB");
+            if kind == "new" { size + ", new connection" } else { size }
+        }
+        None => load.to_owned(),
+    };
+    let mut text = "| µs a request |".to_owned();
+    for (load, _) in &loads {
+        let _ = write!(text, " {} |", heading(load));
+    }
+    let _ = write!(text, "\n| --- |{}\n", " ---: |".repeat(loads.len()));
+    for part in parts::ALL {
+        let times: Vec<f64> = loads.iter().map(|(_, parts)| time(parts, part)).collect();
+        if times.iter().any(|time| *time > 0.0) {
+            let cells: Vec<String> = times.into_iter().map(microseconds).collect();
+            let _ = writeln!(text, "| {part} | {} |", cells.join(" | "));
+        }
+    }
+    let sums: Vec<String> = loads.iter().map(|(_, parts)| microseconds(sum(parts))).collect();
+    let _ = writeln!(text, "| **all** | {} |", sums.join(" | "));
+    Some(text)
+}
+
+/// A line for each target that is not met.
+pub(crate) fn sentences(results: &Results, unmet: &[Unmet]) -> String {
+    let mut text = String::new();
+    for row in unmet {
+        let size = if row.size.is_empty() { String::new() } else { format!(", {}", row.size.to_uppercase()) };
+        let why = why(results, row).unwrap_or_else(|| "not taken apart.".to_owned());
+        let _ = writeln!(text, "- {}{}, {}: {why}", row.what, size.replace("KB", " KB"), row.shown);
+    }
+    text
+}
+
+/// From figures alone: what is said is true of whatever was measured.
+fn why(results: &Results, row: &Unmet) -> Option<String> {
+    let ours = |id: &str| results.figure(id, OURS);
+    let (id, size) = (row.id, &row.size);
+    match id {
+        "https.cpu" => over_https(results, row, "kept", "https.healthz.cpu"),
+        "https.new.cpu" => over_https(results, row, "new", "https.healthz.new.cpu"),
+        "handler.process" => {
+            let parts = of(results, &format!("kept.{size}"))?;
+            let inside: Vec<_> =
+                parts.into_iter().filter(|(part, _)| parts::IN_THE_HANDLER.contains(part)).collect();
+            let log = row.ours - ours(&format!("handler.unlogged.{size}"))?;
+            // Noise may be larger than it.
+            let log = if log > 0.0 {
+                format!("{} µs of it are the log line. ", three_digits(log))
+            } else {
+                String::new()
+            };
+            Some(format!("{log}Over HTTPS the same work was profiled, in µs: {}.", largest(&inside)))
+        }
+        "https.rate" => {
+            let cpu = ours(&format!("https.cpu.{size}"))?;
+            let wall = 1e6 / row.ours;
+            Some(format!(
+                "a request comes every {} µs, of two processors {}; the server takes {} of these, the rest is the \
+                 load's own, and idle.",
+                three_digits(wall),
+                three_digits(2.0 * wall),
+                three_digits(cpu)
+            ))
+        }
+        "https.p99" => {
+            let of = |figure: &str, whose| results.figure(&format!("{figure}.{size}"), whose);
+            let (waiting, cpu) = (of("https.waiting", OURS)?, of("https.cpu", OURS)?);
+            let theirs = match (of("https.waiting", GO), of("https.cpu", GO)) {
+                (Some(waiting), Some(cpu)) => {
+                    format!(
+                        "; the Go webhook's wait {} µs and run {}",
+                        three_digits(waiting),
+                        three_digits(cpu)
+                    )
+                }
+                _ => String::new(),
+            };
+            Some(format!(
+                "server and load fill the processors. For each request the server's threads wait {} µs for one, and \
+                 run {}{theirs}. Half of the requests are answered within {} µs.",
+                three_digits(waiting),
+                three_digits(cpu),
+                three_digits(of("https.p50", OURS)?)
+            ))
+        }
+        "memory.settled" | "memory.idle" => {
+            let file = ours(&format!("{id}.file"))?;
+            Some(format!(
+                "{} MiB are pages of the program and its libraries, {} MiB its own.",
+                mebibytes(file),
+                mebibytes(row.ours - file)
+            ))
+        }
+        "size.binary" => {
+            let figures = results.sections.values().flat_map(|record| record.figures.keys());
+            let owners: Vec<&str> = figures.filter_map(|id| id.strip_prefix("size.of: ")).collect();
+            let mut sizes: Vec<(&str, f64)> = owners
+                .into_iter()
+                .filter_map(|owner| Some((owner, ours(&format!("size.of: {owner}"))?)))
+                .collect();
+            sizes.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+            let named: Vec<String> = sizes
+                .iter()
+                .map(|(owner, size)| format!("{owner} {}", three_digits(size / 1024.0)))
+                .collect();
+            (!named.is_empty()).then(|| format!("by its symbols, in KiB: {}.", named.join(", ")))
+        }
+        "guest.share" => {
+            let each = |share: f64, whose: &str| {
+                let fuel = |whose| results.figure(&format!("guest.fuel.{size}"), whose);
+                let fuel = fuel(whose)? - fuel(EMPTY)?;
+                let nanoseconds = three_digits(share * 1000.0 / fuel);
+                Some(format!("{} instructions at {nanoseconds} ns", three_digits(fuel)))
+            };
+            Some(format!(
+                "{} more than the empty policy; the SDK-built peer {}.",
+                each(row.ours, OURS)?,
+                each(row.peer?, SDK)?
+            ))
+        }
+        "guest.compile" => {
+            let each = |compile: f64, whose| {
+                let size = results.figure("guest.module", whose)?;
+                let bytes = three_digits(size / 1024.0);
+                Some(format!("{bytes} KiB at {} µs a byte", three_digits(compile * 1000.0 / size)))
+            };
+            Some(format!("{}; the SDK-built peer {}.", each(row.ours, OURS)?, each(row.peer?, SDK)?))
+        }
+        "policy-server.cpu" | "policy-server.left-alone" | "policy-server.no-match" => {
+            let figure = |id: &str, whose| match size.is_empty()
+                || id.starts_with("guest.left")
+                || id.starts_with("guest.no")
+            {
+                true => results.figure(id, whose),
+                false => results.figure(&format!("{id}.{size}"), whose).or_else(|| results.figure(id, whose)),
+            };
+            let empty = figure(id, EMPTY)?;
+            let guest = match id {
+                "policy-server.cpu" => figure("guest.share", OURS)?,
+                _ => {
+                    let id = id.replace("policy-server", "guest");
+                    figure(&id, OURS)? - figure(&id, EMPTY)?
+                }
+            };
+            Some(format!(
+                "policy-server takes {} µs of it around the empty policy, and the guest alone {} µs; {} µs are what \
+                 policy-server does with its answer, and what differs between runs.",
+                three_digits(empty),
+                three_digits(guest),
+                three_digits(row.ours - empty - guest)
+            ))
+        }
+        _ => None,
+    }
+}
+
+fn over_https(results: &Results, row: &Unmet, kind: &str, floor: &str) -> Option<String> {
+    let parts = of(results, &format!("{kind}.{}", row.size))?;
+    let floor = results.figure(floor, OURS)?;
+    let best = row.peer.map(|peer| {
+        format!(": with a handler that takes nothing it would be {} times", three_digits(peer / floor))
+    });
+    Some(format!(
+        "of {} µs in the profile: {}. GET /healthz, where nothing is decided, takes {} µs{}.",
+        microseconds(sum(&parts)),
+        largest(&parts),
+        three_digits(floor),
+        best.unwrap_or_default()
+    ))
+}
+
+/// Every part's time. None when the load was not profiled.
+fn of(results: &Results, load: &str) -> Option<Vec<(&'static str, f64)>> {
+    let times = parts::ALL.map(|part| Some((part, results.figure(&profile::figure(load, part), OURS)?)));
+    times.into_iter().collect()
+}
+
+fn time(parts: &[(&str, f64)], part: &str) -> f64 {
+    parts.iter().find(|(name, _)| *name == part).map_or(0.0, |(_, time)| *time)
+}
+
+fn sum(parts: &[(&str, f64)]) -> f64 {
+    parts.iter().map(|(_, time)| time).sum()
+}
+
+fn largest(parts: &[(&str, f64)]) -> String {
+    let mut parts = parts.to_vec();
+    parts.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    let named = parts.iter().take(NAMED).map(|(part, time)| format!("{} {part}", microseconds(*time)));
+    named.collect::<Vec<_>>().join("; ")
+}
+
+/// Samples say no more than that.
+fn microseconds(time: f64) -> String {
+    format!("{time:.1}")
+}
+
+fn mebibytes(bytes: f64) -> String {
+    three_digits(bytes / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::Record;
+
+    fn results(figures: &[(&str, &str, f64)]) -> Results {
+        let mut record = Record::default();
+        for (id, whose, sample) in figures {
+            record.add(id, whose, *sample);
+        }
+        Results { complete: true, sections: [("any".to_owned(), record)].into() }
+    }
+
+    fn profiled(load: &str, more: &[(&str, &str, f64)]) -> Results {
+        let ids: Vec<String> = parts::ALL.iter().map(|part| profile::figure(load, part)).collect();
+        // The first part takes 16 µs, the last one 1.
+        let times = (1..=16).rev().map(f64::from);
+        let mut figures: Vec<(&str, &str, f64)> =
+            ids.iter().zip(times).map(|(id, time)| (id.as_str(), OURS, time)).collect();
+        figures.extend(more);
+        results(&figures)
+    }
+
+    fn row(id: &'static str, size: &str, ours: f64, peer: Option<f64>) -> Unmet {
+        Unmet { what: "what", id, size: size.to_owned(), ours, shown: format!("{ours} x"), peer }
+    }
+
+    #[test]
+    fn a_sentence_names_the_largest_parts_and_the_floor() {
+        let results = profiled("kept.4kb", &[("https.healthz.cpu", OURS, 12.0)]);
+        assert_eq!(
+            sentences(&results, &[row("https.cpu", "4kb", 40.0, Some(240.0)), row("other", "", 1.0, None)]),
+            "- what, 4 KB, 40 x: of 136.0 µs in the profile: 16.0 kernel's network stack; 15.0 kernel's epoll, futex, \
+             scheduling; 14.0 kernel's writing of the log line; 13.0 kernel's memory; 12.0 kernel's rest; 11.0 TLS \
+             handshake (key exchange, signature, hashes). GET /healthz, where nothing is decided, takes 12.0 µs: with a \
+             handler that takes nothing it would be 20.0 times.\n\
+             - what, 1 x: not taken apart.\n"
+        );
+    }
+
+    #[test]
+    fn sentences_are_made_of_figures() {
+        let results = results(&[
+            ("https.cpu.4kb", OURS, 30.0),
+            ("memory.idle.file", OURS, 2_097_152.0),
+            ("size.of: a", OURS, 1024.0),
+            ("size.of: b", OURS, 3072.0),
+            ("guest.fuel.4kb", OURS, 1500.0),
+            ("guest.fuel.4kb", EMPTY, 500.0),
+            ("guest.fuel.4kb", SDK, 2500.0),
+            ("guest.module", OURS, 1024.0),
+            ("guest.module", SDK, 2048.0),
+            ("guest.share.20kb", OURS, 100.0),
+            ("policy-server.cpu.20kb", EMPTY, 1500.0),
+        ]);
+        let why = |id, size, ours, peer| why(&results, &row(id, size, ours, peer)).unwrap_or_default();
+        assert_eq!(
+            why("https.rate", "4kb", 20_000.0, None),
+            "a request comes every 50.0 µs, of two processors 100; the server takes 30.0 of these, the rest is the load's \
+             own, and idle."
+        );
+        assert_eq!(
+            why("memory.idle", "", 3_145_728.0, None),
+            "2.00 MiB are pages of the program and its libraries, 1.00 MiB its own."
+        );
+        assert_eq!(
+            why("guest.share", "4kb", 2.0, Some(8.0)),
+            "1,000 instructions at 2.00 ns more than the empty policy; the SDK-built peer 2,000 instructions at 4.00 ns."
+        );
+        assert_eq!(
+            why("guest.compile", "", 1.024, Some(4.096)),
+            "1.00 KiB at 1.00 µs a byte; the SDK-built peer 2.00 KiB at 2.00 µs a byte."
+        );
+        assert_eq!(
+            why("policy-server.cpu", "20kb", 2000.0, None),
+            "policy-server takes 1,500 µs of it around the empty policy, and the guest alone 100 µs; 400 µs are what \
+             policy-server does with its answer, and what differs between runs."
+        );
+        assert_eq!(why("size.binary", "", 1.0, None), "by its symbols, in KiB: b 3.00, a 1.00.");
+        // Not measured.
+        assert_eq!(why("https.p99", "4kb", 1.0, None), "");
+    }
+
+    #[test]
+    fn parts_that_take_nothing_are_left_out() {
+        let table = parts_table(&profiled("new.20kb", &[])).unwrap();
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(
+            [lines[0], lines[1], lines[2], lines[18]],
+            [
+                "| µs a request | 20 KB, new connection |",
+                "| --- | ---: |",
+                "| kernel's network stack | 16.0 |",
+                "| **all** | 136.0 |"
+            ]
+        );
+        assert_eq!(parts_table(&Results::default()), None);
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, default_provider, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::version::{TLS12, TLS13};
-use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{CipherSuite, SupportedCipherSuite, SupportedProtocolVersion};
 
 /// Cipher suites of TLS 1.3 by their Go names. Go does not let them be chosen either
 /// (<https://pkg.go.dev/crypto/tls#Config>).
@@ -150,6 +150,16 @@ fn suites(names: &str, notices: &mut Vec<String>) -> Vec<SupportedCipherSuite> {
         notices.push("`--tls-cipher-suites` leaves none for TLS 1.2: the default ones are used".to_owned());
     }
     chosen.extend(if kept.is_empty() { tls12 } else { kept });
+    // Processors have instructions for SHA-256, few for SHA-384, which a handshake takes over and over.
+    let is_cheap = |suite: CipherSuite| {
+        matches!(
+            suite,
+            CipherSuite::TLS13_AES_128_GCM_SHA256
+                | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+                | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+        )
+    };
+    chosen.sort_by_key(|suite| (suite.tls13().is_none(), !is_cheap(suite.suite())));
     chosen
 }
 
@@ -185,13 +195,13 @@ mod tests {
     }
 
     const ALWAYS: [&str; 3] =
-        ["TLS13_AES_256_GCM_SHA384", "TLS13_AES_128_GCM_SHA256", "TLS13_CHACHA20_POLY1305_SHA256"];
+        ["TLS13_AES_128_GCM_SHA256", "TLS13_AES_256_GCM_SHA384", "TLS13_CHACHA20_POLY1305_SHA256"];
     const DEFAULT_12: [&str; 6] = [
-        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
         "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
         "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
         "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
         "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
     ];
 

@@ -49,7 +49,8 @@ impl Connections {
         }
         let activity = Activity::new();
         let (tell, told) = oneshot::channel();
-        let id = self.tasks.spawn(serve(activity.clone(), told)).id();
+        // It is large, and tokio moves what it is given several times.
+        let id = self.tasks.spawn(Box::pin(serve(activity.clone(), told))).id();
         self.open.insert(id, Open { peer, activity, tell });
         self.metrics.connections.inc();
     }

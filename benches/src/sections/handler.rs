@@ -29,8 +29,8 @@ use crate::{
     results::{GO, OURS, Record},
 };
 
-/// Between two looks at the time.
-const CALLS: u32 = 20;
+/// Between two looks at the time, which takes as long as a call or two.
+const CALLS: u32 = 500;
 
 /// Whether a pod is logged, as it is unless somebody says otherwise.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
@@ -117,9 +117,10 @@ fn go_workspace(ours: &Path, peer: &Path) -> String {
 
 /// Prints the processor time of a call of our handler for each pod, in microseconds.
 pub(crate) fn in_process(logging: Logging, milliseconds: u64) -> anyhow::Result<()> {
-    if logging == Logging::Default {
-        log::init(Format::Human, 0)?;
-    }
+    let _flush = match logging {
+        Logging::Default => Some(log::init(Format::Human, 0)?),
+        Logging::None => None,
+    };
     let root = context::root();
     let pods = inputs::pods(&root, &context::target(&root).join("bench"))?;
     let runtime = Builder::new_current_thread().enable_all().build()?;

@@ -80,7 +80,8 @@ fn ensure_all_imports_are_functions(module: &[u8]) -> Option<()> {
     while let Some((id, mut section, _)) = rest.section() {
         if id == 2 {
             for _ in 0..section.number()? {
-                (section.text()?, section.text()?);
+                section.text()?;
+                section.text()?;
                 (section.byte()? == 0).then_some(())?;
                 section.number()?;
             }

@@ -68,7 +68,7 @@ impl Outline {
         let mut rest = bytes;
         while let Some((stretch, after)) = rest.split_first_chunk::<STRETCH>() {
             grammar.check(stretch, STRETCH, &mut brackets)?;
-            levels.visit(&mut brackets)?;
+            levels.visit(&brackets)?;
             rest = after;
         }
         let mut stretch = [b' '; STRETCH];
@@ -76,7 +76,7 @@ impl Outline {
             *to = *from;
         }
         grammar.check(&stretch, rest.len(), &mut brackets)?;
-        levels.visit(&mut brackets)?;
+        levels.visit(&brackets)?;
         if grammar.is_in_string() { None } else { levels.outline() }
     }
 

@@ -250,6 +250,7 @@ mod x86_64 {
     #[target_feature(enable = "avx512f,avx512vbmi2,bmi2")]
     #[inline]
     fn places_avx512(mask: u64, at: u32, places: &mut [u32; WRITTEN]) -> u64 {
+        #[allow(clippy::indexing_slicing, reason = "it is done while this is compiled")]
         const EVERY: [u8; 64] = {
             let mut every = [0; 64];
             let mut place = 0;

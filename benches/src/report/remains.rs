@@ -130,6 +130,7 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
                 .collect();
             (!named.is_empty()).then(|| format!("by its symbols, in KiB: {}.", named.join(", ")))
         }
+        "guest.module" => Some("its parts are under “What the policy consists of”.".to_owned()),
         "guest.share" => {
             let each = |share: f64, whose: &str| {
                 let fuel = |whose| results.figure(&format!("guest.fuel.{size}"), whose);

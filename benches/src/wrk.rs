@@ -164,7 +164,7 @@ mod tests {
     fn a_command_is_shown_without_what_differs() {
         let load = Load {
             url: "https://127.0.0.1:4711/mutate?timeout=2s",
-            body: Some(Path::new("/tmp/pod-4kb.json")),
+            body: Some(Path::new("inputs/pod-4kb.json")),
             connections: 8,
             close: true,
         };

@@ -18,6 +18,9 @@ use crate::service_account::Annotations;
 use crate::settings::{ContainerCredentials, OnError, Problems, Settings};
 use crate::values::{AUDIENCE, Region, TokenExpiration, container_names, is_audience, parse_bool};
 
+mod pick;
+use pick::{Parsed, Pick, parse_expiration, parse_region};
+
 /// A role and where it came from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Role<'a> {
@@ -489,99 +492,4 @@ impl<'a> Resolver<'_, 'a> {
 pub(crate) enum Missing {
     ServiceAccount,
     ConfigMap,
-}
-
-enum Parsed<T> {
-    Good(T),
-    Clamped(T, u64),
-    Bad(&'static str),
-}
-
-fn parse_expiration(text: &str) -> Parsed<TokenExpiration> {
-    match TokenExpiration::clamped(text) {
-        Some(found) if found.clamped => Parsed::Clamped(found.value, found.value.seconds()),
-        Some(found) => Parsed::Good(found.value),
-        None => Parsed::Bad("a whole number of seconds"),
-    }
-}
-
-fn parse_region(text: &str) -> Parsed<Region<'_>> {
-    Region::parse(text).map_or(Parsed::Bad(Region::EXPECTED), Parsed::Good)
-}
-
-/// Takes the first good value, and notes what every source said up to it.
-struct Pick<'p, 'a, T> {
-    account: &'p mut Account<'a>,
-    field: Field,
-    value: Option<T>,
-}
-
-impl<'p, 'a, T: Copy + Show<'a>> Pick<'p, 'a, T> {
-    fn new(account: &'p mut Account<'a>, field: Field) -> Self {
-        Self { account, field, value: None }
-    }
-
-    fn annotation(
-        &mut self,
-        source: Source<'a>,
-        text: Option<&'a str>,
-        parse: impl FnOnce(&'a str) -> Parsed<T>,
-    ) {
-        if self.value.is_some() {
-            return;
-        }
-        let said = match text.map(|text| (text, parse(text))) {
-            None => Said::Nothing,
-            Some((text, Parsed::Good(value))) => {
-                self.value = Some(value);
-                Said::Value(Shown::Text(text))
-            }
-            Some((text, Parsed::Clamped(value, used))) => {
-                self.value = Some(value);
-                Said::Clamped { text, used }
-            }
-            Some((text, Parsed::Bad(expected))) => Said::Bad { text, expected },
-        };
-        self.account.look(self.field, source, said);
-    }
-
-    fn given(&mut self, source: Source<'a>, value: Option<T>) {
-        if self.value.is_some() {
-            return;
-        }
-        let said = value.as_ref().map_or(Said::Nothing, |value| Said::Value(value.show()));
-        self.value = value;
-        self.account.look(self.field, source, said);
-    }
-}
-
-trait Show<'a> {
-    fn show(&self) -> Shown<'a>;
-}
-
-impl<'a> Show<'a> for &'a str {
-    fn show(&self) -> Shown<'a> {
-        Shown::Text(self)
-    }
-}
-
-impl<'a> Show<'a> for bool {
-    fn show(&self) -> Shown<'a> {
-        Shown::Bool(*self)
-    }
-}
-
-impl<'a> Show<'a> for TokenExpiration {
-    fn show(&self) -> Shown<'a> {
-        Shown::Number(self.seconds())
-    }
-}
-
-impl<'a> Show<'a> for Region<'a> {
-    fn show(&self) -> Shown<'a> {
-        match self {
-            Region::None => Shown::Text("none"),
-            Region::Named(name) => Shown::Text(name),
-        }
-    }
 }

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::kubernetes::Client;
 use arc_swap::ArcSwap;
 use pod_identity_core::mapping::Index;
 use pod_identity_core::names::{is_dns_label, is_dns_subdomain};
 use pod_identity_core::{Found, Unknown};
 
+use crate::kubernetes::Client;
 use crate::metrics::Metrics;
 
 mod annotations;

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::kubernetes::Client;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, WeakShared};
 use pod_identity_core::{Found, Unknown};
@@ -16,6 +15,7 @@ use super::request::{Failure, get};
 use super::store::Store;
 use super::stream::MAX_OBJECT;
 use super::{Annotations, Held, LiveReads};
+use crate::kubernetes::Client;
 use crate::metrics::Metrics;
 
 /// Reads in flight. A bound for when many come at once: the limit a second is what counts.

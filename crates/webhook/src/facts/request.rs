@@ -3,15 +3,13 @@
 use std::error::Error;
 use std::time::Duration;
 
-use crate::kubernetes::Body;
-use crate::kubernetes::Client;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::{Request, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 
 use super::object::Status;
-use crate::kubernetes::cause;
+use crate::kubernetes::{Body, Client, cause};
 
 /// What is read of an answer that says that something is wrong.
 const MAX_STATUS: usize = 64 << 10;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::kubernetes::Body;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::channel::mpsc::{UnboundedSender, unbounded};
@@ -15,6 +14,7 @@ use serde_json::{Value, json};
 use tower_test::mock::{Handle, SendResponse, pair};
 
 use super::*;
+use crate::kubernetes::Body;
 use crate::readiness::Readiness;
 
 mod config_map;

@@ -6,7 +6,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use crate::kubernetes::Client;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -14,6 +13,7 @@ use super::backoff::Backoff;
 use super::object::{Event, ListMetadata, Status, resource_version};
 use super::request::{Failure, get, query_value};
 use super::stream::{Lines, List, Part};
+use crate::kubernetes::Client;
 use crate::metrics::Metrics;
 
 /// Objects in a page of a list. A page takes no memory here, and costs the API server the more the smaller it is: of

@@ -214,7 +214,7 @@ pub(super) fn handshake_failed(metrics: &Metrics, error: &io::Error) {
 async fn handshake(
     stream: TcpStream,
     tls: Arc<ServerConfig>,
-) -> io::Result<tokio_rustls::server::TlsStream<ReadAhead<TcpStream>>> {
+) -> io::Result<tokio_rustls::server::TlsStream<ReadAhead>> {
     TlsAcceptor::from(tls).accept(ReadAhead::new(still_waiting(stream).await?)).await
 }
 

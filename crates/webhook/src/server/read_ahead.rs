@@ -9,24 +9,25 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 /// What is read at once, in bytes: a review of the usual size. What is left of a larger one comes next.
 const PIECE: usize = 24 << 10;
 
 /// A stream of a connection, below TLS.
 #[derive(Debug)]
-pub(super) struct ReadAhead<S> {
-    stream: S,
+pub(super) struct ReadAhead {
+    stream: TcpStream,
     read: BytesMut,
 }
 
-impl<S> ReadAhead<S> {
-    pub(super) fn new(stream: S) -> Self {
+impl ReadAhead {
+    pub(super) fn new(stream: TcpStream) -> Self {
         Self { stream, read: BytesMut::new() }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for ReadAhead<S> {
+impl AsyncRead for ReadAhead {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -34,6 +35,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadAhead<S> {
     ) -> Poll<io::Result<()>> {
         let Self { stream, read } = self.get_mut();
         if read.is_empty() {
+            // Nothing is allocated while there is nothing.
+            ready!(stream.poll_read_ready(cx))?;
             let mut piece = BytesMut::with_capacity(PIECE);
             ready!(pin!(stream.read_buf(&mut piece)).poll(cx))?;
             *read = piece;
@@ -48,7 +51,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadAhead<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for ReadAhead<S> {
+impl AsyncWrite for ReadAhead {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -76,22 +79,31 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ReadAhead<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
 
     use super::*;
 
     #[tokio::test]
     async fn everything_comes_in_its_order_and_nothing_is_kept() {
         let sent: Vec<u8> = (0..3 * PIECE).map(|i| (i / 7) as u8).collect();
-        let (mut other, stream) = tokio::io::duplex(2 * PIECE);
-        let mut stream = ReadAhead::new(stream);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut stream = ReadAhead::new(listener.accept().await.unwrap().0);
+        let mut part = [0; 1000];
+        let waits = poll_fn(|cx| {
+            Poll::Ready(Pin::new(&mut stream).poll_read(cx, &mut ReadBuf::new(&mut part)).is_pending())
+        });
+        assert!(waits.await);
+        assert_eq!(stream.read.capacity(), 0);
         let all = sent.clone();
         let sender = tokio::spawn(async move {
             other.write_all(&all).await.unwrap();
             other
         });
         let mut read = Vec::new();
-        let mut part = [0; 1000];
         while read.len() < sent.len() {
             let length = stream.read(&mut part).await.unwrap();
             read.extend_from_slice(&part[..length]);

@@ -182,8 +182,7 @@ mod x86_64 {
 
         #[inline(always)]
         fn prefix_xor(self, mask: u64) -> u64 {
-            // SAFETY: as above.
-            unsafe { prefix_xor(mask) }
+            Avx2.prefix_xor(mask)
         }
 
         #[inline(always)]

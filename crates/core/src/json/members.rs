@@ -1,0 +1,118 @@
+//! What an object and an array consist of, one after the other.
+
+use crate::error::{Fault, Segment};
+
+use super::Scanner;
+
+/// The members of an object that is being read.
+pub(crate) struct Members {
+    known: &'static [&'static str],
+    /// A bit for each name in `known`.
+    seen: u32,
+    empty: bool,
+}
+
+impl Members {
+    pub(super) fn new(known: &'static [&'static str]) -> Self {
+        Self { known, seen: 0, empty: true }
+    }
+
+    /// The name of the next member, whatever it is; its value comes next. `None` after the last one: the
+    /// closing brace is the byte before the scanner's position.
+    pub(crate) fn next_any<'a>(&mut self, s: &mut Scanner<'a>) -> Option<&'a str> {
+        Some(self.next_any_at(s)?.0)
+    }
+
+    /// As [`Self::next_any`], with the byte at which the name begins.
+    pub(crate) fn next_any_at<'a>(&mut self, s: &mut Scanner<'a>) -> Option<(&'a str, usize)> {
+        match s.peek() {
+            Some(b'}') => {
+                s.leave();
+                return None;
+            }
+            Some(b',') if !self.empty => {
+                s.at += 1;
+                s.peek();
+            }
+            _ if !self.empty => {
+                s.syntax("`,` or `}`");
+                return None;
+            }
+            _ => {}
+        }
+        self.empty = false;
+        if s.byte() != Some(b'"') {
+            s.syntax("a key");
+            return None;
+        }
+        s.at_segment(Segment::Other);
+        let start = s.at;
+        let key = s.quoted();
+        s.colon().then_some((key, start))
+    }
+
+    /// The next member that was asked for; the others are skipped.
+    pub(crate) fn next(&mut self, s: &mut Scanner<'_>) -> Option<&'static str> {
+        while let Some(key) = self.next_any(s) {
+            let Some((i, name)) = self.known.iter().enumerate().find(|(_, name)| is(name, key)) else {
+                s.skip();
+                continue;
+            };
+            s.at_segment(Segment::Member(name));
+            if self.seen & 1 << i != 0 {
+                s.fail(Fault::Duplicate);
+                return None;
+            }
+            self.seen |= 1 << i;
+            return Some(name);
+        }
+        None
+    }
+
+    /// No member so far.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.empty
+    }
+}
+
+/// Whether they are the same. In WebAssembly texts are compared byte by byte: most that differ differ in their ends.
+#[inline(always)]
+fn is(name: &str, key: &str) -> bool {
+    name.len() == key.len() && name.as_bytes().last() == key.as_bytes().last() && name == key
+}
+
+/// The elements of an array that is being read.
+pub(crate) struct Elements {
+    count: usize,
+}
+
+impl Elements {
+    pub(super) fn new() -> Self {
+        Self { count: 0 }
+    }
+
+    /// Whether another element comes next. When not, the closing bracket is the byte before the scanner's
+    /// position.
+    pub(crate) fn next(&mut self, s: &mut Scanner<'_>) -> bool {
+        match s.peek() {
+            Some(b']') => {
+                s.leave();
+                return false;
+            }
+            Some(b',') if self.count > 0 => s.at += 1,
+            Some(_) if self.count == 0 => {}
+            _ => {
+                s.syntax("`,` or `]`");
+                return false;
+            }
+        }
+        s.at_segment(Segment::Index(self.count));
+        self.count += 1;
+        true
+    }
+
+    /// The number of elements so far.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+}

@@ -5,7 +5,8 @@ use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    // Addresses that are put right when the program starts: a bit for each instead of 24 bytes.
+    // Addresses that are put right when the program starts: a bit for each instead of 24 bytes. It makes
+    // the program ask for glibc 2.36 (`GLIBC_ABI_DT_RELR`), so what is to run on an older system has to be linked there.
     if is_for_this_machine() && c_library() >= Some((2, 36)) {
         println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
@@ -18,8 +19,8 @@ fn is_for_this_machine() -> bool {
         && env::var("HOST").ok() == env::var("TARGET").ok()
 }
 
-/// The version of glibc. What is linked with it runs with none that is older, and 2.36 is the first that
-/// understands this (<https://sourceware.org/glibc/wiki/Release/2.36>).
+/// The version of glibc, of which 2.36 is the first that understands this
+/// (<https://sourceware.org/glibc/wiki/Release/2.36>).
 fn c_library() -> Option<(u32, u32)> {
     let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -17,6 +17,7 @@ mod authorization;
 mod client;
 mod kubeconfig;
 mod plugin;
+mod reread;
 mod tls;
 
 use access::Access;
@@ -24,23 +25,23 @@ use authorization::Authorization;
 pub use client::{Body, Client};
 
 /// How long a TCP connection may take.
-const CONNECT: Duration = Duration::from_secs(4);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A connection is asked whether it is alive after so long a silence, and given up when data or probes are not
 /// acknowledged for as long again: also those that are kept for later. A request must not find out.
-const ALIVE: Duration = Duration::from_secs(4);
+const SILENCE: Duration = Duration::from_secs(4);
 
 /// Connections that are kept for later.
-const IDLE: usize = 4;
+const IDLE_CONNECTIONS: usize = 4;
 
 /// What is buffered of an answer: answers are taken apart as they come.
-const BUFFER: usize = 64 << 10;
+const BUFFER_SIZE: usize = 64 << 10;
 
 /// A client as the Go webhook makes one: from a kubeconfig, whose server `kube_api` overrides; with neither from
-/// the pod's own ServiceAccount. Tokens that are files, and the pod's CA bundle, are read again each minute.
+/// the pod's own ServiceAccount. Tokens and CA bundles that are files are read again each minute.
 ///
-/// Requests have no time limit of their own, and are not repeated: whoever asks knows how long an answer is of use.
-/// HTTP/1.1, without compression.
+/// Requests have no time limit of their own: whoever asks knows how long an answer is of use. None is repeated, but for
+/// one that could not be sent because its connection had been closed. HTTP/1.1, without compression.
 ///
 /// # Errors
 ///
@@ -73,15 +74,28 @@ pub(crate) fn cause(error: &dyn Error) -> String {
     text
 }
 
+/// A text as it can stand in a query, or in the name of a header.
+pub(crate) fn percent_encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(byte.into());
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
 fn connect(access: Access) -> anyhow::Result<Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT));
-    tcp.set_keepalive(Some(ALIVE));
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_keepalive(Some(SILENCE));
     tcp.set_keepalive_interval(Some(Duration::from_secs(1)));
     #[cfg(target_os = "linux")]
-    tcp.set_tcp_user_timeout(Some(ALIVE));
+    tcp.set_tcp_user_timeout(Some(SILENCE));
 
     let tls = tls::configuration(&access.trust, access.identity.as_deref())?;
     let mut https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
@@ -91,8 +105,8 @@ fn connect(access: Access) -> anyhow::Result<Client> {
     }
     let http = HttpClient::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
-        .pool_max_idle_per_host(IDLE)
-        .http1_max_buf_size(BUFFER)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .http1_max_buf_size(BUFFER_SIZE)
         .build(https.enable_http1().wrap_connector(tcp));
     Ok(Client::connected(http, access.url, access.headers, access.authorization.map(Arc::new)))
 }
@@ -100,33 +114,39 @@ fn connect(access: Access) -> anyhow::Result<Client> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::PathBuf;
 
     use http_body_util::BodyExt as _;
-    use serde_json::json;
+    use serde_json::{Value, json};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
 
     /// A directory of a test, which goes with it.
-    struct Directory(std::path::PathBuf);
+    pub(super) struct Directory(pub(super) PathBuf);
 
     impl Directory {
-        fn new(name: &str) -> Self {
+        pub(super) fn new(name: &str) -> Self {
             let path = std::env::temp_dir().join(format!("webhook-{name}-{}", std::process::id()));
             fs::create_dir_all(&path).unwrap();
             Self(path)
         }
 
+        pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.0.join(name);
+            fs::write(&path, text).unwrap();
+            path
+        }
+
         /// JSON is YAML.
-        fn kubeconfig(&self, cluster: serde_json::Value, user: serde_json::Value) -> std::path::PathBuf {
+        pub(super) fn kubeconfig(&self, cluster: &Value, user: &Value) -> PathBuf {
             let kubeconfig = json!({
-                "clusters": [{"name": "c", "cluster": cluster}], "users": [{"name": "u", "user": user}],
+                "clusters": [{"name": "other"}, {"name": "c", "cluster": cluster}],
+                "users": [{"name": "u", "user": user}], "preferences": {},
                 "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}], "current-context": "x",
             });
-            let path = self.0.join("kubeconfig");
-            fs::write(&path, kubeconfig.to_string()).unwrap();
-            path
+            self.write("kubeconfig", &kubeconfig.to_string())
         }
     }
 
@@ -171,9 +191,8 @@ mod tests {
         let directory = Directory::new("client");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        fs::write(directory.0.join("token"), "secret").unwrap();
-        let user = json!({"tokenFile": directory.0.join("token")});
-        let kubeconfig = directory.kubeconfig(json!({"server": "http://127.0.0.1:1"}), user);
+        let user = json!({"tokenFile": directory.write("token", "secret")});
+        let kubeconfig = directory.kubeconfig(&json!({"server": "http://127.0.0.1:1"}), &user);
         let url = format!("http://{address}");
         let expected = |authorization: Option<&str>| {
             let mut lines = vec![
@@ -196,8 +215,8 @@ mod tests {
         let directory = Directory::new("wrong");
         let missing = directory.0.join("missing");
         let proxied = directory.kubeconfig(
-            json!({"server": "https://127.0.0.1:1", "proxy-url": "http://user:secret@proxy.example.com:3128"}),
-            json!({}),
+            &json!({"server": "https://127.0.0.1:1", "proxy-url": "http://user:secret@proxy.example.com:3128"}),
+            &json!({}),
         );
         let no_url = || "cannot read `--kube-api`: expected a URL such as `https://10.0.0.1:6443`".to_owned();
         for (kubeconfig, kube_api, expected) in [

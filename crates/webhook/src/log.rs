@@ -201,7 +201,7 @@ mod tests {
         ] {
             let targets = levels(verbosity);
             for (target, most) in
-                [("webhook::run", ours), ("pod_identity_webhook", ours), ("kube_client", theirs)]
+                [("webhook::run", ours), ("pod_identity_webhook", ours), ("hyper_util", theirs)]
             {
                 let mut logged = [L::ERROR, L::WARN, L::INFO, L::DEBUG, L::TRACE]
                     .into_iter()

@@ -1,9 +1,13 @@
 //! `pod-identity-webhook`: see the library.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use webhook::args::Command;
+use webhook::args::{Args, Command};
 use webhook::{log, panic_hook, run};
+
+/// How long the end waits for what cannot be cancelled.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let Command::Serve(args) = match Command::parse(std::env::args_os()) {
@@ -18,18 +22,21 @@ fn main() -> ExitCode {
         }
     };
     panic_hook::install();
-    let served = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run::run(*args)));
-    match served {
+    match serve(*args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn serve(args: Args) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(run::run(args));
+    // What blocks, such as a look-up of a name, is not waited for.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    served
 }
 
 /// tokio needs this one function of the C library's mathematics, to average over time. With it here, `libm.so.6` is not

@@ -160,7 +160,7 @@ impl Cluster {
         };
         let (head, body) = tokio::time::timeout(TIME_LIMIT, exchange)
             .await
-            .map_err(|_| unreachable("no answer within 10 s"))?
+            .map_err(|_| unreachable(&format!("no answer within {TIME_LIMIT:?}")))?
             .map_err(|error| unreachable(&cause(&*error)))?;
         if head.status.is_success() {
             let at = head.headers.get(DATE).and_then(|date| {

@@ -1,7 +1,7 @@
 //! What is read of the API server's objects, and how: nothing is kept but what counts.
 //!
-//! `kube`'s types would do, but for two things: a list that holds one object they cannot read is lost as a whole, and
-//! they are made for every object before anything is dropped.
+//! The types of a client library would do, but for two things: a list that holds one object they cannot read is lost as a
+//! whole, and they are made for every object before anything is dropped.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -106,16 +106,3 @@ impl Answer {
 fn unreachable(error: &dyn Error) -> Failure {
     Failure::Unreachable(cause(error))
 }
-
-/// Writes what cannot stand in a query as it is.
-pub(super) fn query_value(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(byte.into());
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}

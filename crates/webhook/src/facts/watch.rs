@@ -1,7 +1,7 @@
 //! A list that is kept up to date by a watch, for as long as the process lives.
 //!
-//! `kube`'s watcher is not used, for it loses a whole page to one object that it cannot read, holds pages as objects, starts a
-//! list over at every error, and notices a silent connection after minutes.
+//! No page is lost to one object that cannot be read, none is held as objects, and a silent connection is noticed in
+//! seconds.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -11,9 +11,9 @@ use tracing::{debug, info, warn};
 
 use super::backoff::Backoff;
 use super::object::{Event, ListMetadata, Status, resource_version};
-use super::request::{Failure, get, query_value};
+use super::request::{Failure, get};
 use super::stream::{Lines, List, Part};
-use crate::kubernetes::Client;
+use crate::kubernetes::{Client, percent_encoded};
 use crate::metrics::Metrics;
 
 /// Objects in a page of a list. A page takes no memory here, and costs the API server the more the smaller it is: of
@@ -166,7 +166,7 @@ impl<'w, F: Fold> Watch<'w, F> {
         let mut path = format!("{path}?{selector}limit={PAGE}");
         if let Some(next) = next {
             path += "&continue=";
-            path += &query_value(next);
+            path += &percent_encoded(next);
         }
         let mut answer = get(self.client, &path, Instant::now() + PAGE_BEGINS).await?;
         let (mut list, mut metadata, mut skipped) = (List::default(), None, 0);
@@ -198,7 +198,7 @@ impl<'w, F: Fold> Watch<'w, F> {
         let path = format!(
             "{path}?{selector}watch=true&allowWatchBookmarks=true&timeoutSeconds={}&resourceVersion={}",
             WATCH.as_secs(),
-            query_value(version),
+            percent_encoded(version),
         );
         let mut answer = get(self.client, &path, Instant::now() + WATCH_BEGINS).await?;
         self.hear();

@@ -1,8 +1,6 @@
 //! What each request says of who asks.
 
-use std::fs;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -11,24 +9,16 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderValue;
 
 use super::plugin::Plugin;
+use super::reread::Reread;
 
-/// For how long a token is used that was read of a file. The kubelet replaces it long before it expires.
-const FRESH: Duration = Duration::from_secs(50);
+/// For how long a token of a file is used. The kubelet replaces it long before it expires.
+const MAX_AGE: Duration = Duration::from_secs(50);
 
 /// What the header `Authorization` says.
 pub(super) enum Authorization {
-    /// Always the same.
     Fixed(HeaderValue),
-    /// What a file holds.
-    File(File),
-    /// What a program says.
+    File(Reread<HeaderValue>),
     Plugin(Plugin),
-}
-
-/// A token in a file, and what it was when it was read.
-pub(super) struct File {
-    path: PathBuf,
-    last: Mutex<(HeaderValue, Instant)>,
 }
 
 impl Authorization {
@@ -40,39 +30,30 @@ impl Authorization {
         secret(format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))).map(Self::Fixed)
     }
 
+    /// A token that a file holds; `otherwise` as long as it does not.
+    ///
     /// # Errors
     ///
     /// When there is none yet.
-    pub(super) fn file(path: PathBuf) -> anyhow::Result<Self> {
-        let value = read(&path)?;
-        Ok(Self::File(File { path, last: Mutex::new((value, Instant::now())) }))
+    pub(super) fn file(path: PathBuf, otherwise: Option<HeaderValue>) -> anyhow::Result<Self> {
+        let parse = |token: &[u8]| bearer(str::from_utf8(token).context("expected UTF-8")?.trim());
+        Reread::new(path, MAX_AGE, parse, otherwise).map(Self::File).context("the token")
     }
 
     pub(super) async fn header(&self) -> anyhow::Result<HeaderValue> {
         match self {
             Self::Fixed(value) => Ok(value.clone()),
-            Self::File(file) => Ok(file.header(Instant::now())),
+            Self::File(file) => Ok(file.get(Instant::now())),
             Self::Plugin(plugin) => plugin.header().await,
         }
     }
-}
 
-impl File {
-    /// The last good one stays, as in Go: some tokens are taken away once they were read
-    /// (<https://github.com/kubernetes/kubernetes/issues/68164>).
-    fn header(&self, now: Instant) -> HeaderValue {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.saturating_duration_since(last.1) >= FRESH {
-            *last = (read(&self.path).unwrap_or_else(|_| last.0.clone()), now);
+    /// The API server does not know who it was.
+    pub(super) fn refused(&self) {
+        if let Self::Plugin(plugin) = self {
+            plugin.refused();
         }
-        last.0.clone()
     }
-}
-
-fn read(path: &PathBuf) -> anyhow::Result<HeaderValue> {
-    let token =
-        fs::read_to_string(path).with_context(|| format!("cannot read the token `{}`", path.display()))?;
-    bearer(token.trim()).with_context(|| format!("cannot use the token `{}`", path.display()))
 }
 
 /// A token as a header.
@@ -110,21 +91,20 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_file_is_read_again_after_a_while_and_the_last_good_token_stays() {
+    #[tokio::test]
+    async fn a_file_outranks_the_token_beside_it() {
         let path = std::env::temp_dir().join(format!("webhook-token-{}", std::process::id()));
-        let write = |text: &str| fs::write(&path, text).unwrap();
-        write("first\n");
-        let Ok(Authorization::File(file)) = Authorization::file(path.clone()) else { panic!("no token") };
-        let start = Instant::now();
-        let after = |seconds| file.header(start + Duration::from_secs(seconds)).to_str().unwrap().to_owned();
-        write("second");
-        assert_eq!((after(49), after(51)), ("Bearer first".to_owned(), "Bearer second".to_owned()));
-        write("");
-        assert_eq!(after(102), "Bearer second");
-        fs::remove_file(&path).unwrap();
-        assert_eq!(after(153), "Bearer second");
-        let error = Authorization::file(path.clone()).err().unwrap().to_string();
-        assert_eq!(error, format!("cannot read the token `{}`", path.display()));
+        let header = async || {
+            let token = Authorization::file(path.clone(), Some(bearer("beside").unwrap())).unwrap();
+            token.header().await.unwrap().to_str().unwrap().to_owned()
+        };
+        assert_eq!(header().await, "Bearer beside");
+        std::fs::write(&path, "of the file\n").unwrap();
+        assert_eq!(header().await, "Bearer of the file");
+        std::fs::write(&path, " \n").unwrap();
+        assert_eq!(header().await, "Bearer beside");
+        let error = format!("{:#}", Authorization::file(path.clone(), None).err().unwrap());
+        assert_eq!(error, format!("the token: cannot use `{}`: it is empty", path.display()));
+        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -9,7 +9,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Frame, SizeHint};
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
-use hyper::{Request, Response, Uri};
+use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::Connect;
 use tower::util::BoxCloneSyncService;
@@ -62,10 +62,16 @@ impl Client {
                 for (name, value) in &*headers {
                     request.headers_mut().append(name, value.clone());
                 }
-                if let Some(authorization) = authorization {
+                if let Some(authorization) = &authorization {
                     request.headers_mut().insert(AUTHORIZATION, authorization.header().await?);
                 }
-                Ok::<_, BoxError>(http.request(request).await?)
+                let answer = http.request(request).await?;
+                if answer.status() == StatusCode::UNAUTHORIZED
+                    && let Some(authorization) = &authorization
+                {
+                    authorization.refused();
+                }
+                Ok::<_, BoxError>(answer)
             }
         }))
     }

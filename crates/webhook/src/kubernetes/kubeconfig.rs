@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::Uri;
@@ -14,10 +14,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::Access;
-use super::authorization::Authorization;
-use super::plugin::{self, Credentials, Exec};
+use super::authorization::{Authorization, bearer};
+use super::plugin::{self, Exec};
 use super::tls::Trust;
+use super::{Access, percent_encoded};
 use crate::document::Document;
 
 /// The extension of a cluster that programs are told (`provideClusterInfo`).
@@ -37,7 +37,7 @@ struct Cluster {
     insecure_skip_tls_verify: bool,
     certificate_authority: String,
     certificate_authority_data: String,
-    tls_server_name: Option<String>,
+    tls_server_name: String,
     proxy_url: String,
     extensions: Vec<Extension>,
 }
@@ -73,64 +73,63 @@ struct User {
 pub(super) async fn read(path: &Path, url: Option<Uri>) -> anyhow::Result<Access> {
     let bytes = fs::read(path).context("it cannot be read")?;
     let folder = path.parent().unwrap_or(Path::new(""));
+    // What is wrong with it may be a secret.
     let document = Document::read(&bytes).map_err(|error| match error.position {
-        Some(position) => anyhow::anyhow!("{position}: {}", error.message),
-        None => anyhow::anyhow!(error.message),
+        Some(position) => anyhow!("{position}: it is not YAML that can be read"),
+        None => anyhow!("it is not YAML that can be read"),
     })?;
     let kubeconfig: Value = serde_json::from_str(&document.json()?)?;
     let name = kubeconfig.get("current-context").and_then(Value::as_str).unwrap_or_default();
     let context: Context = find(&kubeconfig, "context", name)?
         .with_context(|| format!("its `current-context` is `{name}`: expected one of its `contexts`"))?;
-    let cluster: Cluster = find(&kubeconfig, "cluster", &context.cluster)?.with_context(|| {
+    let mut cluster: Cluster = find(&kubeconfig, "cluster", &context.cluster)?.with_context(|| {
         format!("its context is for the cluster `{}`: expected one of its `clusters`", context.cluster)
     })?;
     // As in Go, nobody in particular is somebody.
     let user: User = find(&kubeconfig, "user", &context.user)?.unwrap_or_default();
 
-    let file = |name: &str| folder.join(name);
+    check_proxy(&cluster.proxy_url)?;
     let url = match url {
-        Some(url) => url,
+        Some(url) => {
+            // It was the name at the other URL.
+            cluster.tls_server_name.clear();
+            url
+        }
         None => server(&cluster.server)?,
     };
-    check_proxy(&cluster.proxy_url)?;
-    let trust = if cluster.insecure_skip_tls_verify {
-        Trust::Anybody
-    } else {
-        match pem(&cluster.certificate_authority_data, &cluster.certificate_authority, folder)
-            .context("`certificate-authority`")?
-        {
-            Some(pem) => Trust::Pem(pem),
-            None => Trust::System,
-        }
-    };
+    let trust = trust(&cluster, folder)?;
     let mut identity = identity(&user, folder)?;
     let headers = impersonation(&user).context("it impersonates somebody whom a header cannot hold")?;
     ensure!(
         user.auth_provider.is_none(),
         "its user has an `auth-provider`, which Kubernetes no longer knows: expected `exec`"
     );
+    ensure!(
+        user.username.is_empty() || (user.token.is_empty() && user.token_file.is_empty()),
+        "its user has a `username` and a token: expected one of them"
+    );
     let authorization = if !user.username.is_empty() {
         Some(Authorization::basic(&user.username, &user.password).context("`username` and `password`")?)
+    } else if !user.token_file.is_empty() {
+        let otherwise = match &*user.token {
+            "" => None,
+            token => Some(bearer(token).context("`token`")?),
+        };
+        Some(Authorization::file(folder.join(&user.token_file), otherwise)?)
     } else if !user.token.is_empty() {
         Some(Authorization::token(&user.token).context("`token`")?)
-    } else if !user.token_file.is_empty() {
-        Some(Authorization::file(file(&user.token_file))?)
     } else if let Some(mut exec) = user.exec {
         if exec.command.contains('/') {
-            exec.command = file(&exec.command).to_string_lossy().into_owned();
+            exec.command = folder.join(&exec.command).to_string_lossy().into_owned();
         }
-        match plugin::credentials(exec, told(&cluster, &trust)).await? {
-            Credentials::Token(token) => Some(Authorization::Fixed(token)),
-            Credentials::Plugin(plugin) => Some(Authorization::Plugin(plugin)),
-            Credentials::Identity(pem) => {
-                identity = Some(pem);
-                None
-            }
-        }
+        let said = plugin::credentials(exec, cluster_info(&url, &cluster, &trust)?).await?;
+        identity = said.identity.or(identity);
+        said.token.map(Authorization::Plugin)
     } else {
         None
     };
-    Ok(Access { url, trust, server_name: cluster.tls_server_name, identity, authorization, headers })
+    let server_name = Some(cluster.tls_server_name).filter(|name| !name.is_empty());
+    Ok(Access { url, trust, server_name, identity, authorization, headers })
 }
 
 /// What a name stands for.
@@ -153,15 +152,13 @@ fn find<T: for<'de> Deserialize<'de>>(
         .with_context(|| format!("its {kind} `{name}`"))
 }
 
-/// Says what is wrong, but for what is there, which may be a secret.
+/// Says what is expected, but not what is there, which may be a secret.
 #[allow(clippy::needless_pass_by_value, reason = "an error is handed on")]
 fn malformed(error: serde_json::Error) -> anyhow::Error {
     let text = error.to_string();
-    match text.split_once(", expected ") {
-        Some((_, expected)) => {
-            anyhow::anyhow!("expected {}", expected.split(" at line ").next().unwrap_or_default())
-        }
-        None => anyhow::anyhow!("{}", text.split(" at line ").next().unwrap_or_default().to_owned()),
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) => anyhow!("expected {expected}"),
+        None => anyhow!("{text}"),
     }
 }
 
@@ -184,16 +181,36 @@ fn check_proxy(proxy: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn trust(cluster: &Cluster, folder: &Path) -> anyhow::Result<Trust> {
+    Ok(match (&*cluster.certificate_authority_data, &*cluster.certificate_authority) {
+        ("", "") if cluster.insecure_skip_tls_verify => Trust::Anybody,
+        ("", "") => Trust::System,
+        _ if cluster.insecure_skip_tls_verify => {
+            bail!(
+                "its cluster has `insecure-skip-tls-verify` and a `certificate-authority`: expected one of them"
+            )
+        }
+        ("", file) => Trust::File(folder.join(file)),
+        (data, _) => Trust::Pem(decode(data).context("`certificate-authority-data`")?),
+    })
+}
+
 /// What is there itself, or in a file.
 fn pem(data: &str, file: &str, folder: &Path) -> anyhow::Result<Option<Vec<u8>>> {
-    Ok(if !data.is_empty() {
-        Some(STANDARD.decode(data).ok().context("expected base64")?)
-    } else if !file.is_empty() {
-        let path: PathBuf = folder.join(file);
-        Some(fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?)
-    } else {
-        None
+    Ok(match (data, file) {
+        ("", "") => None,
+        ("", file) => {
+            let path = folder.join(file);
+            Some(fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?)
+        }
+        (data, _) => Some(decode(data)?),
     })
+}
+
+/// Base64 may be broken into lines.
+fn decode(data: &str) -> anyhow::Result<Vec<u8>> {
+    let data: Vec<u8> = data.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    STANDARD.decode(data).ok().context("expected base64")
 }
 
 /// Certificate and key.
@@ -228,37 +245,31 @@ fn impersonation(user: &User) -> anyhow::Result<HeaderMap> {
     }
     for (key, values) in &user.as_user_extra {
         for value in values {
-            add(&format!("impersonate-extra-{}", escaped(key)), value)?;
+            add(&format!("impersonate-extra-{}", percent_encoded(&key.to_ascii_lowercase())), value)?;
         }
     }
     Ok(headers)
 }
 
-/// What the name of a header cannot hold, as `%` and two digits.
-fn escaped(key: &str) -> String {
-    let mut out = String::new();
-    for byte in key.bytes() {
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte.into()),
-            b'A'..=b'Z' => out.push(byte.to_ascii_lowercase().into()),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
-/// What a program is told of the cluster.
-fn told(cluster: &Cluster, trust: &Trust) -> Value {
+/// What a program is told of the cluster
+/// (<https://kubernetes.io/docs/reference/config-api/client-authentication.v1/#client-authentication-k8s-io-v1-Cluster>).
+fn cluster_info(url: &Uri, cluster: &Cluster, trust: &Trust) -> anyhow::Result<Value> {
     let config = cluster.extensions.iter().find(|extension| extension.name == EXEC_EXTENSION);
-    let pem = if let Trust::Pem(pem) = trust { Some(STANDARD.encode(pem)) } else { None };
+    let pem = match trust {
+        Trust::Pem(pem) => Some(STANDARD.encode(pem)),
+        Trust::File(path) => Some(
+            STANDARD.encode(fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?),
+        ),
+        Trust::System | Trust::Anybody => None,
+    };
     // What is not there is null, which is as good as not being there.
-    json!({
-        "server": cluster.server,
+    Ok(json!({
+        "server": url.to_string(),
         "insecure-skip-tls-verify": cluster.insecure_skip_tls_verify,
         "certificate-authority-data": pem,
         "tls-server-name": cluster.tls_server_name,
         "config": config.map(|extension| &extension.extension),
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -2,21 +2,35 @@
 //! (<https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins>).
 
 use std::collections::HashMap;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
 use hyper::header::HeaderValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::Mutex;
-use tokio::task::spawn_blocking;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
+use tokio::time::{Instant, timeout};
+use tracing::warn;
 
 use super::authorization::bearer;
+use crate::document::Document;
 
 /// So long before a token expires the next one is asked for.
-const SPARE: SignedDuration = SignedDuration::from_secs(60);
+const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
+/// How long the program may take. Whoever is asked in between has only this.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// After it has failed, it is not called again for so long.
+const BACKOFF: Duration = Duration::from_secs(5);
+/// What is read of it, in bytes: an `ExecCredential` has some thousand.
+const MAX_OUTPUT: u64 = 1 << 20;
+
+const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
 /// What a kubeconfig says of the program.
 #[derive(Deserialize)]
@@ -27,8 +41,7 @@ pub(super) struct Exec {
     env: Option<Vec<Variable>>,
     api_version: String,
     interactive_mode: Option<String>,
-    #[serde(default)]
-    pub(super) provide_cluster_info: bool,
+    provide_cluster_info: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -37,22 +50,10 @@ struct Variable {
     value: String,
 }
 
-/// A program, and the token that it said last.
-pub(super) struct Plugin {
-    call: Arc<Call>,
-    last: Mutex<(HeaderValue, Timestamp)>,
-}
-
-/// How it is called.
-struct Call {
-    exec: Exec,
-    /// The variable `KUBERNETES_EXEC_INFO`.
-    info: String,
-}
-
-/// What it says.
 #[derive(Deserialize)]
-struct Credential {
+#[serde(rename_all = "camelCase")]
+struct ExecCredential {
+    api_version: String,
     status: Option<Status>,
 }
 
@@ -66,12 +67,34 @@ struct Status {
 }
 
 /// What it says is good for.
-pub(super) enum Credentials {
-    Token(HeaderValue),
-    /// A token that expires.
-    Plugin(Plugin),
+pub(super) struct Credentials {
+    pub(super) token: Option<Plugin>,
     /// A certificate and its key, as PEM. It is taken once: connections have to be made anew for another.
-    Identity(Vec<u8>),
+    pub(super) identity: Option<Vec<u8>>,
+}
+
+/// A program, and the token that it said last.
+pub(super) struct Plugin(Arc<Inner>);
+
+struct Inner {
+    call: Call,
+    state: Mutex<State>,
+}
+
+struct State {
+    token: HeaderValue,
+    expires: Timestamp,
+    /// The call that is under way. It goes on when nobody waits for it any more.
+    refresh: Option<Shared<BoxFuture<'static, ()>>>,
+    /// When it last failed, and why.
+    failed: Option<(Instant, String)>,
+}
+
+/// How it is called.
+struct Call {
+    exec: Exec,
+    /// The variable `KUBERNETES_EXEC_INFO`.
+    info: String,
 }
 
 /// Asks for the first time. `cluster` is what the program is told of the cluster, if it wants to know.
@@ -87,126 +110,147 @@ async fn first(exec: Exec, cluster: serde_json::Value) -> anyhow::Result<Credent
         exec.interactive_mode.as_deref() != Some("Always"),
         "its `interactiveMode` is `Always`: expected one that needs nobody"
     );
+    ensure!(
+        VERSIONS.contains(&exec.api_version.as_str()),
+        "its `apiVersion` is `{}`: expected `{}` or `{}`",
+        exec.api_version,
+        VERSIONS[0],
+        VERSIONS[1]
+    );
     let spec = match exec.provide_cluster_info {
-        true => json!({"interactive": false, "cluster": cluster}),
-        false => json!({"interactive": false}),
+        Some(true) => json!({"interactive": false, "cluster": cluster}),
+        _ => json!({"interactive": false}),
     };
     let info = json!({"kind": "ExecCredential", "apiVersion": exec.api_version, "spec": spec}).to_string();
-    let call = Arc::new(Call { exec, info });
-    let status = Arc::clone(&call).run().await?;
-    if let (Some(certificate), Some(key)) = (status.client_certificate_data, status.client_key_data) {
-        return Ok(Credentials::Identity(format!("{key}\n{certificate}\n").into_bytes()));
+    let call = Call { exec, info };
+    let mut status = call.run().await?;
+    let identity = match (status.client_key_data.take(), status.client_certificate_data.take()) {
+        (Some(key), Some(certificate)) => Some(format!("{key}\n{certificate}\n").into_bytes()),
+        (None, None) => None,
+        _ => bail!("it says one of `clientCertificateData` and `clientKeyData`: expected both"),
+    };
+    if identity.is_some()
+        && let Some(end) = status.expiration_timestamp
+    {
+        warn!("the certificate of `{}` is used until this process ends; it expires {end}", call.exec.command);
     }
-    let token = bearer(status.token.as_deref().unwrap_or_default()).context("`status.token`")?;
-    Ok(match status.expiration_timestamp {
-        None => Credentials::Token(token),
-        Some(end) => Credentials::Plugin(Plugin { call, last: Mutex::new((token, end)) }),
-    })
+    if status.token.is_none() && identity.is_some() {
+        return Ok(Credentials { token: None, identity });
+    }
+    let (token, expires) = status.token()?;
+    let state = Mutex::new(State { token, expires, refresh: None, failed: None });
+    Ok(Credentials { token: Some(Plugin(Arc::new(Inner { call, state }))), identity })
 }
 
 impl Plugin {
-    /// The token; a new one when the last is about to expire.
+    /// The token. When it is about to expire the next one is asked for; when it has expired, that is waited for.
+    ///
+    /// # Errors
+    ///
+    /// When it has expired and there is no other, with all that is to be said in one text.
     pub(super) async fn header(&self) -> anyhow::Result<HeaderValue> {
-        let mut last = self.last.lock().await;
-        if Timestamp::now().duration_until(last.1) < SPARE {
-            let status = Arc::clone(&self.call).run().await?;
-            let token = bearer(status.token.as_deref().unwrap_or_default())?;
-            *last = (token, status.expiration_timestamp.unwrap_or(Timestamp::MAX));
+        let left = |state: &State| Timestamp::now().duration_until(state.expires);
+        let refresh = {
+            let mut state = self.0.state();
+            let is_good = left(&state) > SignedDuration::ZERO;
+            if left(&state) >= LEEWAY {
+                return Ok(state.token.clone());
+            }
+            if state.refresh.is_none()
+                && let Some((at, reason)) = &state.failed
+                && at.elapsed() < BACKOFF
+            {
+                return if is_good { Ok(state.token.clone()) } else { Err(anyhow!("{reason}")) };
+            }
+            let refresh = state.refresh.get_or_insert_with(|| {
+                let task = tokio::spawn(Arc::clone(&self.0).refresh());
+                // A panic is logged where it happens.
+                async { drop(task.await) }.boxed().shared()
+            });
+            if is_good {
+                return Ok(state.token.clone());
+            }
+            refresh.clone()
+        };
+        refresh.await;
+        let state = self.0.state();
+        match &state.failed {
+            Some((_, reason)) => Err(anyhow!("{reason}")),
+            None => Ok(state.token.clone()),
         }
-        Ok(last.0.clone())
+    }
+
+    /// The token is good for nothing any more.
+    pub(super) fn refused(&self) {
+        self.0.state().expires = Timestamp::UNIX_EPOCH;
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn refresh(self: Arc<Self>) {
+        let said = self.call.run().await.and_then(Status::token);
+        let mut state = self.state();
+        state.refresh = None;
+        match said {
+            Ok((token, expires)) => (state.token, state.expires, state.failed) = (token, expires, None),
+            Err(error) => {
+                let command = &self.call.exec.command;
+                let reason = format!("the program `{command}` (`exec`) says no token: {error:#}");
+                warn!("{reason}");
+                state.failed = Some((Instant::now(), reason));
+            }
+        }
+    }
+}
+
+impl Status {
+    fn token(self) -> anyhow::Result<(HeaderValue, Timestamp)> {
+        let token = bearer(self.token.as_deref().unwrap_or_default()).context("`status.token`")?;
+        Ok((token, self.expiration_timestamp.unwrap_or(Timestamp::MAX)))
     }
 }
 
 impl Call {
-    async fn run(self: Arc<Self>) -> anyhow::Result<Status> {
-        spawn_blocking(move || self.run_and_wait()).await?
-    }
-
-    fn run_and_wait(&self) -> anyhow::Result<Status> {
+    /// What it said is a secret, and may be what it complains of, so nothing of either is shown.
+    async fn run(&self) -> anyhow::Result<Status> {
         let Self { exec, info } = self;
         let variables: HashMap<_, _> =
             exec.env.iter().flatten().map(|variable| (&variable.name, &variable.value)).collect();
-        let output = Command::new(&exec.command)
+        let mut child = Command::new(&exec.command)
             .args(exec.args.iter().flatten())
             .envs(variables)
             .env("KUBERNETES_EXEC_INFO", info)
             .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
             .context("it cannot be started")?;
-        if !output.status.success() {
-            bail!("it failed ({})", output.status);
-        }
-        // What it said is a secret, so nothing of it is shown. client-go takes YAML as well.
-        let document = crate::document::Document::read(&output.stdout).ok().and_then(|read| read.json().ok());
-        let credential: Option<Credential> = document.and_then(|json| serde_json::from_str(&json).ok());
+        let stdout = child.stdout.take().context("it has no output")?;
+        let run = async {
+            let mut output = Vec::new();
+            stdout.take(MAX_OUTPUT + 1).read_to_end(&mut output).await?;
+            ensure!(output.len() as u64 <= MAX_OUTPUT, "it says more than {MAX_OUTPUT} bytes");
+            Ok((child.wait().await?, output))
+        };
+        let (status, output) =
+            timeout(TIME_LIMIT, run).await.map_err(|_| anyhow!("it took longer than {TIME_LIMIT:?}"))??;
+        ensure!(status.success(), "it failed ({status}): call it by hand to see why");
+        // client-go takes YAML as well.
+        let document = Document::read(&output).ok().and_then(|read| read.json().ok());
+        let credential: Option<ExecCredential> = document.and_then(|json| serde_json::from_str(&json).ok());
         credential
+            .filter(|credential| credential.api_version == exec.api_version)
             .and_then(|credential| credential.status)
-            .context("expected an `ExecCredential` with a `status`")
+            .with_context(|| {
+                format!("expected an `ExecCredential` of `{}` with a `status`", exec.api_version)
+            })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shell(script: &str, interactive_mode: &str) -> Exec {
-        serde_json::from_value(json!({
-            "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script],
-            "env": [{"name": "WHO", "value": "me"}], "interactiveMode": interactive_mode, "provideClusterInfo": true,
-        }))
-        .unwrap()
-    }
-
-    async fn said(script: &str) -> anyhow::Result<Credentials> {
-        credentials(shell(script, "IfAvailable"), json!({"server": "https://a"})).await
-    }
-
-    #[tokio::test]
-    async fn a_program_says_a_token_or_a_certificate() {
-        let token = said(r#"echo "{\"status\": {\"token\": \"of-$WHO\"}}""#).await.unwrap();
-        assert!(matches!(token, Credentials::Token(value) if value == "Bearer of-me"));
-        let told = r#"echo "$KUBERNETES_EXEC_INFO" | grep -q '"cluster":{"server":"https://a"}' && "#;
-        let yaml = said(&format!("{told} printf 'status:\n  token: yaml\n'")).await.unwrap();
-        assert!(matches!(yaml, Credentials::Token(value) if value == "Bearer yaml"));
-        let pair =
-            said(r#"echo '{"status": {"clientCertificateData": "C", "clientKeyData": "K"}}'"#).await.unwrap();
-        assert!(matches!(pair, Credentials::Identity(pem) if pem == b"K\nC\n"));
-    }
-
-    #[tokio::test]
-    async fn a_token_that_expires_is_asked_for_again() {
-        let path = std::env::temp_dir().join(format!("webhook-plugin-{}", std::process::id()));
-        let script = |end: &str| {
-            format!(
-                r#"echo x >> {0}; echo "{{\"status\": {{\"token\": \"$(grep -c x {0})\", \"expirationTimestamp\": \"{end}\"}}}}""#,
-                path.display()
-            )
-        };
-        for (end, expected) in [("2001-01-01T00:00:00Z", ["2", "3"]), ("2999-01-01T00:00:00Z", ["1", "1"])] {
-            let Credentials::Plugin(plugin) = said(&script(end)).await.unwrap() else { panic!("no token") };
-            for expected in expected {
-                assert_eq!(plugin.header().await.unwrap(), format!("Bearer {expected}"), "{end}");
-            }
-            std::fs::remove_file(&path).unwrap();
-        }
-    }
-
-    #[tokio::test]
-    async fn says_what_is_wrong_but_not_what_the_program_said() {
-        for (script, expected) in [
-            ("exit 3", "it failed (exit status: 3)"),
-            ("echo secret", "expected an `ExecCredential` with a `status`"),
-            ("echo '{\"status\": {\"token\": 5}}'", "expected an `ExecCredential` with a `status`"),
-            ("echo '{\"status\": {}}'", "`status.token`: it is empty"),
-        ] {
-            let error = format!("{:#}", said(script).await.err().unwrap());
-            assert_eq!(error, format!("cannot use what the program `sh` (`exec`) says: {expected}"));
-        }
-        let error = credentials(shell("", "Always"), json!({})).await.err().unwrap();
-        assert_eq!(
-            error.root_cause().to_string(),
-            "its `interactiveMode` is `Always`: expected one that needs nobody"
-        );
-    }
-}
+mod tests;

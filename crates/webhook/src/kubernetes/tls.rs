@@ -1,8 +1,7 @@
 //! Whom the API server's certificate may come from.
 
-use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -12,124 +11,99 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use tracing::warn;
+
+use super::reread::Reread;
 
 /// For how long a CA bundle is used that was read of a file.
-const FRESH: Duration = Duration::from_secs(60);
+const MAX_AGE: Duration = Duration::from_secs(60);
 
 /// Whose certificate counts.
+#[derive(Debug, PartialEq)]
 pub(super) enum Trust {
     /// What the machine trusts.
     System,
     /// Certificates as PEM.
     Pem(Vec<u8>),
     /// What a file holds: it is read again.
-    File(PathBuf, Vec<u8>),
+    File(PathBuf),
     /// Anybody's (`insecure-skip-tls-verify`).
     Anybody,
 }
 
-impl Trust {
-    /// # Errors
-    ///
-    /// When it cannot be read now.
-    pub(super) fn file(path: PathBuf) -> anyhow::Result<Self> {
-        let pem =
-            fs::read(&path).with_context(|| format!("cannot read the CA bundle `{}`", path.display()))?;
-        Ok(Self::File(path, pem))
-    }
-}
-
 /// What connections need; `identity` is the certificate, and the key, that this side shows.
 pub(super) fn configuration(trust: &Trust, identity: Option<&[u8]>) -> anyhow::Result<ClientConfig> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let roots = match trust {
-        Trust::System => {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            roots
-        }
-        Trust::Pem(pem) | Trust::File(_, pem) => authorities(pem)?,
-        Trust::Anybody => RootCertStore::empty(),
-    };
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let verifier = Arc::new(Verifier::new(trust)?);
+    let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots);
-    let mut configuration = match identity {
-        None => builder.with_no_client_auth(),
-        Some(pem) => {
-            let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-            let certificates = certificates.context("cannot read the client certificate")?;
-            ensure!(
-                !certificates.is_empty(),
-                "the client certificate holds no `-----BEGIN CERTIFICATE-----`"
-            );
-            let key = PrivateKeyDer::from_pem_slice(pem).context("cannot read the client key")?;
-            builder
-                .with_client_auth_cert(certificates, key)
-                .context("cannot use the client certificate with its key")?
-        }
-    };
-    match trust {
-        Trust::System | Trust::Pem(_) => {}
-        Trust::File(path, pem) => {
-            let last = Mutex::new((verifier(pem, &provider)?, Instant::now()));
-            let bundle = Bundle { path: path.clone(), provider, last };
-            configuration.dangerous().set_certificate_verifier(Arc::new(bundle));
-        }
-        Trust::Anybody => {
-            configuration.dangerous().set_certificate_verifier(Arc::new(Anybody(provider)));
-        }
-    }
-    Ok(configuration)
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let Some(pem) = identity else { return Ok(builder.with_no_client_auth()) };
+    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    let certificates = certificates.context("cannot read the client certificate")?;
+    ensure!(!certificates.is_empty(), "the client certificate holds no `-----BEGIN CERTIFICATE-----`");
+    let key = PrivateKeyDer::from_pem_slice(pem).context("cannot read the client key")?;
+    builder.with_client_auth_cert(certificates, key).context("cannot use the client certificate with its key")
 }
 
-fn authorities(pem: &[u8]) -> anyhow::Result<RootCertStore> {
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// Says whether a certificate counts.
+#[derive(Debug)]
+struct Verifier {
+    authorities: Authorities,
+    provider: Arc<CryptoProvider>,
+}
+
+#[derive(Debug)]
+enum Authorities {
+    Fixed(Arc<WebPkiServerVerifier>),
+    File(Reread<Arc<WebPkiServerVerifier>>),
+    /// Whoever has the key to the certificate.
+    Anybody,
+}
+
+impl Verifier {
+    fn new(trust: &Trust) -> anyhow::Result<Self> {
+        let authorities = match trust {
+            Trust::System => Authorities::Fixed(system()?),
+            Trust::Pem(pem) => Authorities::Fixed(bundle(pem).context("the CA bundle")?),
+            Trust::File(path) => {
+                Authorities::File(Reread::new(path.clone(), MAX_AGE, bundle, None).context("the CA bundle")?)
+            }
+            Trust::Anybody => Authorities::Anybody,
+        };
+        Ok(Self { authorities, provider: provider() })
+    }
+}
+
+fn system() -> anyhow::Result<Arc<WebPkiServerVerifier>> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    ensure!(
+        !roots.is_empty(),
+        "this machine trusts no authority: expected the system's CA certificates, or a kubeconfig with a \
+         `certificate-authority`"
+    );
+    authorities(roots)
+}
+
+fn bundle(pem: &[u8]) -> anyhow::Result<Arc<WebPkiServerVerifier>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.context("the CA bundle is not PEM")?;
-        roots.add(certificate).context("the CA bundle holds a certificate that cannot be read")?;
+        let certificate = certificate.context("it is not PEM")?;
+        roots.add(certificate).context("it holds a certificate that cannot be read")?;
     }
-    ensure!(!roots.is_empty(), "the CA bundle holds no `-----BEGIN CERTIFICATE-----`");
-    Ok(roots)
+    ensure!(!roots.is_empty(), "it holds no `-----BEGIN CERTIFICATE-----`");
+    authorities(roots)
 }
 
-fn verifier(pem: &[u8], provider: &Arc<CryptoProvider>) -> anyhow::Result<Arc<WebPkiServerVerifier>> {
-    let roots = Arc::new(authorities(pem)?);
-    WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
-        .build()
-        .context("the CA bundle cannot be used")
+fn authorities(roots: RootCertStore) -> anyhow::Result<Arc<WebPkiServerVerifier>> {
+    Ok(WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build()?)
 }
 
-/// Certificates of a file. The last good ones stay.
-#[derive(Debug)]
-struct Bundle {
-    path: PathBuf,
-    provider: Arc<CryptoProvider>,
-    last: Mutex<(Arc<WebPkiServerVerifier>, Instant)>,
-}
-
-impl Bundle {
-    fn verifier(&self, now: Instant) -> Arc<WebPkiServerVerifier> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.saturating_duration_since(last.1) >= FRESH {
-            let read = fs::read(&self.path).map_err(anyhow::Error::from);
-            match read.and_then(|pem| verifier(&pem, &self.provider)) {
-                Ok(verifier) => last.0 = verifier,
-                Err(error) => {
-                    warn!(
-                        "`{}` is not taken over, the last good CA bundle stays: {error:#}",
-                        self.path.display()
-                    );
-                }
-            }
-            last.1 = now;
-        }
-        Arc::clone(&last.0)
-    }
-}
-
-impl ServerCertVerifier for Bundle {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -138,8 +112,12 @@ impl ServerCertVerifier for Bundle {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verifier = self.verifier(Instant::now());
-        verifier.verify_server_cert(certificate, intermediates, name, ocsp_response, now)
+        let authorities = match &self.authorities {
+            Authorities::Fixed(authorities) => Arc::clone(authorities),
+            Authorities::File(file) => file.get(Instant::now()),
+            Authorities::Anybody => return Ok(ServerCertVerified::assertion()),
+        };
+        authorities.verify_server_cert(certificate, intermediates, name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -148,12 +126,8 @@ impl ServerCertVerifier for Bundle {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -162,12 +136,8 @@ impl ServerCertVerifier for Bundle {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -175,124 +145,119 @@ impl ServerCertVerifier for Bundle {
     }
 }
 
-/// Any certificate counts, if its key is there.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _certificate: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use envtest::Authority;
-    use rustls::ServerConfig;
-    use tokio::io::duplex;
+    use std::fs;
+
+    use envtest::{Authority, KeyPairPem};
+    use rustls::server::WebPkiClientVerifier;
+    use rustls::{ServerConfig, SupportedProtocolVersion, version};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
     use tokio_rustls::{TlsAcceptor, TlsConnector};
 
     use super::*;
 
-    /// Whether a client comes to trust a server.
-    async fn is_trusted(authority: &Authority, trust: &Trust) -> bool {
-        let pair = authority.server(&["api.test"]).unwrap();
-        let certificates =
-            CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).map(Result::unwrap).collect();
-        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
-        let server = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(certificates, key)
-            .unwrap();
-        let identity = format!("{}\n{}", pair.key, pair.certificate);
-        let client = configuration(trust, Some(identity.as_bytes())).unwrap();
+    fn chain(pair: &KeyPairPem) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (
+            CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).map(Result::unwrap).collect(),
+            PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap(),
+        )
+    }
+
+    /// A server whose certificate is for `api.test`. It wants to see one of its own authority, if so told.
+    fn server(
+        authority: &Authority,
+        version: &'static SupportedProtocolVersion,
+        wants_certificate: bool,
+    ) -> Arc<ServerConfig> {
+        let (certificates, key) = chain(&authority.server(&["api.test"]).unwrap());
+        let builder =
+            ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[version]).unwrap();
+        let builder = if wants_certificate {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+            let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+            builder.with_client_cert_verifier(clients.build().unwrap())
+        } else {
+            builder.with_no_client_auth()
+        };
+        Arc::new(builder.with_single_cert(certificates, key).unwrap())
+    }
+
+    /// Whether the client hears of a server by this name.
+    async fn hears(client: ClientConfig, server: Arc<ServerConfig>, name: &'static str) -> bool {
         let (here, there) = duplex(1 << 16);
-        let connector = TlsConnector::from(Arc::new(client));
-        let acceptor = TlsAcceptor::from(Arc::new(server));
-        let (connected, _) = tokio::join!(
-            connector.connect(ServerName::try_from("api.test").unwrap(), here),
-            acceptor.accept(there)
-        );
-        connected.is_ok()
+        let (connector, acceptor) = (TlsConnector::from(Arc::new(client)), TlsAcceptor::from(server));
+        let asking = async {
+            let mut stream = connector.connect(ServerName::try_from(name).unwrap(), here).await?;
+            stream.read_u8().await
+        };
+        let answering = async { acceptor.accept(there).await?.write_u8(1).await };
+        tokio::join!(asking, answering).0.is_ok()
     }
 
     #[tokio::test]
-    async fn servers_are_trusted_by_their_authority() {
+    async fn servers_are_trusted_by_their_authority_and_name() {
         let [ours, other] = ["ours", "other"].map(|name| Authority::new(name).unwrap());
         let pem = |authority: &Authority| authority.pem().into_bytes();
         let path = std::env::temp_dir().join(format!("webhook-ca-{}", std::process::id()));
         fs::write(&path, ours.pem()).unwrap();
-        for (trust, expected) in [
-            (Trust::System, false),
-            (Trust::Pem(pem(&ours)), true),
-            (Trust::Pem(pem(&other)), false),
-            (Trust::Pem([pem(&other), pem(&ours)].concat()), true),
-            (Trust::file(path.clone()).unwrap(), true),
-            (Trust::Anybody, true),
-        ] {
-            assert_eq!(is_trusted(&ours, &trust).await, expected);
+        for version in [&version::TLS12, &version::TLS13] {
+            for (trust, name, expected) in [
+                (Trust::Pem(pem(&ours)), "api.test", true),
+                (Trust::Pem(pem(&ours)), "other.test", false),
+                (Trust::Pem(pem(&other)), "api.test", false),
+                (Trust::Pem([pem(&other), pem(&ours)].concat()), "api.test", true),
+                (Trust::File(path.clone()), "api.test", true),
+                (Trust::File(path.clone()), "other.test", false),
+                (Trust::Anybody, "other.test", true),
+            ] {
+                let client = configuration(&trust, None).unwrap();
+                let heard = hears(client, server(&ours, version, false), name).await;
+                assert_eq!(heard, expected, "{trust:?} {name} {version:?}");
+            }
         }
         fs::remove_file(path).unwrap();
     }
 
-    #[test]
-    fn a_bundle_is_read_again_after_a_while_and_the_last_good_one_stays() {
-        let [first, second] = ["first", "second"].map(|name| Authority::new(name).unwrap().pem());
-        let path = std::env::temp_dir().join(format!("webhook-bundle-{}", std::process::id()));
-        let start = Instant::now();
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let last = Mutex::new((verifier(first.as_bytes(), &provider).unwrap(), start));
-        let bundle = Bundle { path: path.clone(), provider, last };
-        let after = |seconds| bundle.verifier(start + Duration::from_secs(seconds));
-        let begin = after(0);
-        fs::write(&path, second).unwrap();
-        assert!(Arc::ptr_eq(&begin, &after(59)));
-        let next = after(60);
-        assert!(!Arc::ptr_eq(&begin, &next));
-        fs::write(&path, "half of").unwrap();
-        assert!(Arc::ptr_eq(&next, &after(120)));
-        fs::remove_file(&path).unwrap();
-        assert!(Arc::ptr_eq(&next, &after(180)));
+    #[tokio::test]
+    async fn a_certificate_is_shown_to_who_wants_to_see_one() {
+        let [ours, other] = ["ours", "other"].map(|name| Authority::new(name).unwrap());
+        let trust = Trust::Pem(ours.pem().into_bytes());
+        let pem = |authority: &Authority| {
+            let pair = authority.client("webhook", &[]).unwrap();
+            format!("{}\n{}", pair.key, pair.certificate).into_bytes()
+        };
+        for (identity, expected) in [(None, false), (Some(pem(&ours)), true), (Some(pem(&other)), false)] {
+            let client = configuration(&trust, identity.as_deref()).unwrap();
+            assert_eq!(hears(client, server(&ours, &version::TLS13, true), "api.test").await, expected);
+        }
     }
 
     #[test]
     fn says_what_is_wrong() {
+        let path = std::env::temp_dir().join("webhook-no-such-ca");
         for (trust, identity, expected) in [
-            (Trust::Pem(b"x".to_vec()), None, "the CA bundle holds no `-----BEGIN CERTIFICATE-----`"),
-            (Trust::System, Some(&b"x"[..]), "the client certificate holds no `-----BEGIN CERTIFICATE-----`"),
+            (
+                Trust::Pem(b"x".to_vec()),
+                None,
+                "the CA bundle: it holds no `-----BEGIN CERTIFICATE-----`".to_owned(),
+            ),
+            (
+                Trust::File(path.clone()),
+                None,
+                format!(
+                    "the CA bundle: cannot read `{}`: No such file or directory (os error 2)",
+                    path.display()
+                ),
+            ),
+            (
+                Trust::Anybody,
+                Some(&b"x"[..]),
+                "the client certificate holds no `-----BEGIN CERTIFICATE-----`".to_owned(),
+            ),
         ] {
-            assert_eq!(configuration(&trust, identity).unwrap_err().to_string(), expected);
+            assert_eq!(format!("{:#}", configuration(&trust, identity).unwrap_err()), expected);
         }
     }
 }

@@ -1,37 +1,10 @@
+use super::super::tests::Directory;
 use super::*;
 
-/// A folder of a test, which goes with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("webhook-kubeconfig-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-
-    /// Reads a kubeconfig with this cluster and user, in the words of whoever looks at it.
-    async fn read(&self, cluster: Value, user: Value) -> Result<Value, String> {
-        let kubeconfig = json!({
-            "clusters": [{"name": "other"}, {"name": "c", "cluster": cluster}],
-            "users": [{"name": "u", "user": user}], "preferences": {},
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}], "current-context": "x",
-        });
-        let path = self.write("kubeconfig", &kubeconfig.to_string());
-        read(&path, None).await.map(describe).map_err(|error| format!("{error:#}"))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
+/// Reads a kubeconfig with this cluster and user, in the words of whoever looks at it.
+async fn said(directory: &Directory, cluster: &Value, user: &Value) -> Result<Value, String> {
+    let path = directory.kubeconfig(cluster, user);
+    read(&path, None).await.map(describe).map_err(|error| format!("{error:#}"))
 }
 
 fn text(bytes: Vec<u8>) -> String {
@@ -42,7 +15,7 @@ fn describe(access: Access) -> Value {
     let trust = match access.trust {
         Trust::System => "the system's".to_owned(),
         Trust::Pem(pem) => text(pem),
-        Trust::File(path, _) => path.display().to_string(),
+        Trust::File(path) => format!("{}, again and again", path.file_name().unwrap().display()),
         Trust::Anybody => "anybody's".to_owned(),
     };
     let authorization = access.authorization.map(|authorization| match authorization {
@@ -60,9 +33,8 @@ fn describe(access: Access) -> Value {
 
 #[tokio::test]
 async fn says_what_its_context_says() {
-    let folder = Folder::new("says");
-    folder.write("ca.crt", "CA");
-    folder.write("token", "of-a-file");
+    let directory = Directory::new("kubeconfig-says");
+    directory.write("token", "of-a-file");
     let plain = |changes: Value| {
         let mut expected = json!({
             "url": "https://a:1/", "trust": "the system's", "server_name": null, "identity": null,
@@ -74,35 +46,43 @@ async fn says_what_its_context_says() {
         Ok(expected)
     };
     let server = "https://a:1/";
-    let say = |token: &str| json!(["-c", format!("echo '{{\"status\":{{\"token\":\"{token}\"}}}}'")]);
-    let exec = json!({"apiVersion": "v1", "command": "sh", "args": say("of-a-program")});
+    let exec = |status: &str| {
+        let version = "client.authentication.k8s.io/v1";
+        let script = format!("echo '{{\"apiVersion\": \"{version}\", \"status\": {status}}}'");
+        json!({"exec": {"apiVersion": version, "command": "sh", "args": ["-c", script]}})
+    };
     for (cluster, user, expected) in [
         (json!({"server": server}), json!({}), plain(json!({}))),
         (json!({"server": server}), json!({"token": null, "exec": null}), plain(json!({}))),
         (
             json!({"server": server, "certificate-authority": "ca.crt", "tls-server-name": "b"}),
             json!({"tokenFile": "token"}),
-            plain(json!({"trust": "CA", "server_name": "b", "authorization": "file"})),
+            plain(json!({"trust": "ca.crt, again and again", "server_name": "b", "authorization": "file"})),
         ),
         (
-            json!({"server": server, "certificate-authority-data": "Q0EtZGF0YQ==", "certificate-authority": "ca.crt"}),
+            json!({"server": server, "certificate-authority-data": "Q0Et\nZGF0YQ==\n", "certificate-authority": "ca.crt"}),
             json!({"client-certificate-data": "Qw==", "client-key-data": "Sw=="}),
             plain(json!({"trust": "CA-data", "identity": "K\nC"})),
         ),
         (
             json!({"server": server, "insecure-skip-tls-verify": true}),
-            json!({"username": "u", "password": "p", "token": "t"}),
+            json!({"username": "u", "password": "p"}),
             plain(json!({"trust": "anybody's", "authorization": "Basic dTpw"})),
         ),
         (
-            json!({"server": server}),
-            json!({"token": "t", "tokenFile": "missing"}),
+            json!({"server": server, "tls-server-name": ""}),
+            json!({"token": "t", "exec": {"apiVersion": "v1", "command": "missing"}}),
             plain(json!({"authorization": "Bearer t"})),
         ),
         (
             json!({"server": server}),
-            json!({"exec": exec}),
-            plain(json!({"authorization": "Bearer of-a-program"})),
+            json!({"token": "t", "tokenFile": "missing"}),
+            plain(json!({"authorization": "file"})),
+        ),
+        (
+            json!({"server": server}),
+            exec(r#"{"token": "t", "clientCertificateData": "C", "clientKeyData": "K"}"#),
+            plain(json!({"authorization": "plugin", "identity": "K\nC\n"})),
         ),
         (
             json!({"server": server}),
@@ -113,14 +93,14 @@ async fn says_what_its_context_says() {
             ]})),
         ),
     ] {
-        assert_eq!(folder.read(cluster.clone(), user.clone()).await, expected, "{cluster} {user}");
+        assert_eq!(said(&directory, &cluster, &user).await, expected, "{cluster} {user}");
     }
 }
 
 #[tokio::test]
 async fn says_what_is_wrong_but_no_secret() {
-    let folder = Folder::new("wrong");
-    let missing = folder.0.join("missing").display().to_string();
+    let directory = Directory::new("kubeconfig-wrong");
+    let missing = directory.0.join("missing").display().to_string();
     let server = json!({"server": "https://a:1/"});
     let no_file = "No such file or directory (os error 2)";
     for (cluster, user, expected) in [
@@ -135,7 +115,23 @@ async fn says_what_is_wrong_but_no_secret() {
             "its cluster's server is `a:1`: expected a URL such as `https://10.0.0.1:6443`".to_owned(),
         ),
         (json!({"server": 5}), json!({}), "its cluster `c`: expected a string".to_owned()),
+        (
+            json!({"server": "https://a:1/", "insecure-skip-tls-verify": true, "certificate-authority": "ca.crt"}),
+            json!({}),
+            "its cluster has `insecure-skip-tls-verify` and a `certificate-authority`: expected one of them"
+                .to_owned(),
+        ),
         (server.clone(), json!({"token": 12345}), "its user `u`: expected a string".to_owned()),
+        (
+            server.clone(),
+            json!({"as-groups": ", expected secret"}),
+            "its user `u`: expected a sequence".to_owned(),
+        ),
+        (
+            server.clone(),
+            json!({"username": "u", "token": "secret"}),
+            "its user has a `username` and a token: expected one of them".to_owned(),
+        ),
         (
             server.clone(),
             json!({"exec": {"command": "x"}}),
@@ -160,14 +156,14 @@ async fn says_what_is_wrong_but_no_secret() {
         (
             server.clone(),
             json!({"tokenFile": "missing"}),
-            format!("cannot read the token `{missing}`: {no_file}"),
+            format!("the token: cannot read `{missing}`: {no_file}"),
         ),
         (
             server.clone(),
-            json!({"exec": {"apiVersion": "v1", "command": "./missing"}}),
+            json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "./missing"}}),
             format!(
                 "cannot use what the program `{}` (`exec`) says: it cannot be started: {no_file}",
-                folder.0.join("./missing").display()
+                directory.0.join("./missing").display()
             ),
         ),
         (
@@ -176,7 +172,7 @@ async fn says_what_is_wrong_but_no_secret() {
             "its user has an `auth-provider`, which Kubernetes no longer knows: expected `exec`".to_owned(),
         ),
     ] {
-        assert_eq!(folder.read(cluster.clone(), user.clone()).await, Err(expected), "{cluster} {user}");
+        assert_eq!(said(&directory, &cluster, &user).await, Err(expected), "{cluster} {user}");
     }
     for (text, expected) in [
         ("", "its `current-context` is ``: expected one of its `contexts`"),
@@ -186,10 +182,50 @@ async fn says_what_is_wrong_but_no_secret() {
             "its context is for the cluster `c`: expected one of its `clusters`",
         ),
     ] {
-        let path = folder.write("other", text);
+        let path = directory.write("other", text);
         assert_eq!(format!("{:#}", read(&path, None).await.err().unwrap()), expected);
     }
-    let path = folder.write("other", "users: [}");
-    let error = format!("{:#}", read(&path, None).await.err().unwrap());
-    assert_eq!(error, "1:8: mismatched bracket '[' closed by '}'");
+    for (text, position) in [("users: [}", "1:8"), ("users: [{user: {token: 012345678901}}]", "1:24")] {
+        let path = directory.write("other", text);
+        let error = format!("{:#}", read(&path, None).await.err().unwrap());
+        assert_eq!(error, format!("{position}: it is not YAML that can be read"));
+    }
+}
+
+#[tokio::test]
+async fn another_url_has_another_name() {
+    let directory = Directory::new("kubeconfig-url");
+    directory.write("ca.crt", "CA");
+    let cluster = json!({"server": "https://a:1", "tls-server-name": "a", "certificate-authority": "ca.crt", "extensions": [
+        {"name": "other", "extension": 1}, {"name": EXEC_EXTENSION, "extension": {"for": ["the", "program"]}},
+    ]});
+    let say = "echo \"$KUBERNETES_EXEC_INFO\" > told; \
+               echo '{\"apiVersion\": \"client.authentication.k8s.io/v1\", \"status\": {\"token\": \"t\"}}'";
+    let script = format!("cd '{}' && {say}", directory.0.display());
+    let user = json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script],
+        "provideClusterInfo": true,
+    }});
+    let path = directory.kubeconfig(&cluster, &user);
+    for (url, expected_url, expected_name) in
+        [(None, "https://a:1/", "a"), (Some("https://b:2"), "https://b:2/", "")]
+    {
+        let access = read(&path, url.map(|url| url.parse().unwrap())).await.unwrap();
+        assert_eq!(
+            (access.url, access.server_name.unwrap_or_default()),
+            (expected_url.parse().unwrap(), expected_name.to_owned())
+        );
+        let told: Value = serde_json::from_slice(&fs::read(directory.0.join("told")).unwrap()).unwrap();
+        assert_eq!(
+            told,
+            json!({"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "spec": {
+                "interactive": false,
+                "cluster": {
+                    "server": expected_url, "insecure-skip-tls-verify": false,
+                    "certificate-authority-data": "Q0E=", "tls-server-name": expected_name,
+                    "config": {"for": ["the", "program"]},
+                },
+            }})
+        );
+    }
 }

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod context;
+mod floor;
 mod inputs;
 mod machine;
 mod perf;
@@ -18,7 +19,7 @@ mod symbols;
 mod webhook;
 mod wrk;
 
-use std::{process::ExitCode, time::Instant};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
 
@@ -51,6 +52,11 @@ struct Arguments {
     in_process: Option<Logging>,
     #[arg(long, hide = true)]
     milliseconds: Option<u64>,
+    /// What the https section starts: serve what the files of this folder hold
+    #[arg(long, hide = true, requires = "port")]
+    floor: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    port: Option<u16>,
 }
 
 fn main() -> ExitCode {
@@ -68,6 +74,9 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     if let (Some(logging), Some(milliseconds)) = (arguments.in_process, arguments.milliseconds) {
         return handler::in_process(logging, milliseconds).map(|()| true);
+    }
+    if let (Some(folder), Some(port)) = (&arguments.floor, arguments.port) {
+        return floor::serve(folder, port).map(|()| true);
     }
     let effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
     let mut context = Context::new(effort)?;

@@ -19,6 +19,8 @@ pub(crate) const OURS: &str = "ours";
 pub(crate) const GO: &str = "Go webhook";
 pub(crate) const SDK: &str = "SDK-built peer";
 pub(crate) const EMPTY: &str = "empty policy";
+/// A server that decides nothing: see [`crate::floor`].
+pub(crate) const FLOOR: &str = "floor";
 
 /// Everything that was measured, by section.
 #[derive(Debug, Default, Deserialize, PartialEq, Serialize)]

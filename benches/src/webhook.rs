@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use envtest::{Authority, Client, Request};
+use envtest::{Authority, Client, KeyPairPem, Request};
 use serde_json::Value;
 
 use crate::{
@@ -21,6 +21,8 @@ use crate::{
 
 /// For how long a first right answer is waited for.
 const START_LIMIT: Duration = Duration::from_secs(180);
+/// As kube-apiserver asks.
+pub(crate) const MUTATE: &str = "/mutate?timeout=2s";
 /// Between two questions while there is none.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -59,8 +61,7 @@ impl Webhook {
     ) -> anyhow::Result<Self> {
         let folder = context.work.join(subject.name.replace(' ', "-"));
         fs::create_dir_all(&folder)?;
-        let authority = Authority::new("bench")?;
-        let pair = authority.server(&["127.0.0.1", "localhost"])?;
+        let (authority, pair) = certificate()?;
         let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
         fs::write(&certificate, pair.certificate)?;
         fs::write(&key, pair.key)?;
@@ -87,6 +88,12 @@ impl Webhook {
     /// The address of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("https://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// What it answers to a pod's review, byte by byte.
+    pub(crate) fn answer(&self, context: &Context, pod: &Input) -> anyhow::Result<Vec<u8>> {
+        let answer = context.runtime.block_on(self.client.send(Request::post(MUTATE, &pod.review)))?;
+        Ok(answer.body.to_vec())
     }
 
     /// Asks until a pod gets its role.
@@ -125,6 +132,13 @@ impl Webhook {
             std::thread::sleep(POLL_INTERVAL);
         }
     }
+}
+
+/// A new P-256 certificate for this machine, and who vouches for it.
+pub(crate) fn certificate() -> anyhow::Result<(Authority, KeyPairPem)> {
+    let authority = Authority::new("bench")?;
+    let pair = authority.server(&["127.0.0.1", "localhost"])?;
+    Ok((authority, pair))
 }
 
 /// Whether a readiness probe says that the path is not there.

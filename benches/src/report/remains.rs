@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::{
     perf::parts,
     report::rows::{Unmet, three_digits},
-    results::{EMPTY, GO, OURS, Results, SDK},
+    results::{EMPTY, FLOOR, GO, OURS, Results, SDK},
     sections::profile,
 };
 
@@ -61,8 +61,8 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
     let ours = |id: &str| results.figure(id, OURS);
     let (id, size) = (row.id, &row.size);
     match id {
-        "https.cpu" => over_https(results, row, "kept", "https.healthz.cpu"),
-        "https.new.cpu" => over_https(results, row, "new", "https.healthz.new.cpu"),
+        "https.cpu" => over_https(results, row, "kept"),
+        "https.new.cpu" => over_https(results, row, "new"),
         "handler.process" => {
             let parts = of(results, &format!("kept.{size}"))?;
             let inside: Vec<_> =
@@ -81,10 +81,11 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
             let wall = 1e6 / row.ours;
             Some(format!(
                 "a request comes every {} µs, of two processors {}; the server takes {} of these, the rest is the \
-                 load's own, and idle.",
+                 load's own, and idle.{}",
                 three_digits(wall),
                 three_digits(2.0 * wall),
-                three_digits(cpu)
+                three_digits(cpu),
+                floor(results, row, |floor, peer| floor / peer).unwrap_or_default()
             ))
         }
         "https.p99" => {
@@ -102,10 +103,11 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
             };
             Some(format!(
                 "server and load fill the processors. For each request the server's threads wait {} µs for one, and \
-                 run {}{theirs}. Half of the requests are answered within {} µs.",
+                 run {}{theirs}. Half of the requests are answered within {} µs.{}",
                 three_digits(waiting),
                 three_digits(cpu),
-                three_digits(of("https.p50", OURS)?)
+                three_digits(of("https.p50", OURS)?),
+                floor(results, row, |floor, peer| peer / floor).unwrap_or_default()
             ))
         }
         "memory.settled" | "memory.idle" => {
@@ -116,7 +118,7 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
                 mebibytes(row.ours - file)
             ))
         }
-        "size.binary" => {
+        "size.unstripped" => {
             let figures = results.sections.values().flat_map(|record| record.figures.keys());
             let owners: Vec<&str> = figures.filter_map(|id| id.strip_prefix("size.of: ")).collect();
             let mut sizes: Vec<(&str, f64)> = owners
@@ -180,19 +182,17 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
     }
 }
 
-fn over_https(results: &Results, row: &Unmet, kind: &str, floor: &str) -> Option<String> {
+fn over_https(results: &Results, row: &Unmet, kind: &str) -> Option<String> {
     let parts = of(results, &format!("{kind}.{}", row.size))?;
-    let floor = results.figure(floor, OURS)?;
-    let best = row.peer.map(|peer| {
-        format!(": with a handler that takes nothing it would be {} times", three_digits(peer / floor))
-    });
-    Some(format!(
-        "of {} µs in the profile: {}. GET /healthz, where nothing is decided, takes {} µs{}.",
-        microseconds(sum(&parts)),
-        largest(&parts),
-        three_digits(floor),
-        best.unwrap_or_default()
-    ))
+    let floor = floor(results, row, |floor, peer| peer / floor).unwrap_or_default();
+    Some(format!("of {} µs in the profile: {}.{floor}", microseconds(sum(&parts)), largest(&parts)))
+}
+
+/// What no handler could better. `ratio` is of the floor's figure and the peer's.
+fn floor(results: &Results, row: &Unmet, ratio: fn(f64, f64) -> f64) -> Option<String> {
+    let floor = results.figure(&format!("{}.{}", row.id, row.size), FLOOR)?;
+    let ratio = three_digits(ratio(floor, row.peer?));
+    Some(format!(" A server that decides nothing would be {ratio} times the peer."))
 }
 
 /// Every part's time. None when the load was not profiled.
@@ -254,13 +254,12 @@ mod tests {
 
     #[test]
     fn a_sentence_names_the_largest_parts_and_the_floor() {
-        let results = profiled("kept.4kb", &[("https.healthz.cpu", OURS, 12.0)]);
+        let results = profiled("kept.4kb", &[("https.cpu.4kb", FLOOR, 12.0)]);
         assert_eq!(
             sentences(&results, &[row("https.cpu", "4kb", 40.0, Some(240.0)), row("other", "", 1.0, None)]),
             "- what, 4 KB, 40 x: of 136.0 µs in the profile: 16.0 kernel's network stack; 15.0 kernel's epoll, futex, \
              scheduling; 14.0 kernel's writing of the log line; 13.0 kernel's memory; 12.0 kernel's rest; 11.0 TLS \
-             handshake (key exchange, signature, hashes). GET /healthz, where nothing is decided, takes 12.0 µs: with a \
-             handler that takes nothing it would be 20.0 times.\n\
+             handshake (key exchange, signature, hashes). A server that decides nothing would be 20.0 times the peer.\n\
              - what, 1 x: not taken apart.\n"
         );
     }
@@ -269,6 +268,7 @@ mod tests {
     fn sentences_are_made_of_figures() {
         let results = results(&[
             ("https.cpu.4kb", OURS, 30.0),
+            ("https.rate.4kb", FLOOR, 50_000.0),
             ("memory.idle.file", OURS, 2_097_152.0),
             ("size.of: a", OURS, 1024.0),
             ("size.of: b", OURS, 3072.0),
@@ -282,9 +282,9 @@ mod tests {
         ]);
         let why = |id, size, ours, peer| why(&results, &row(id, size, ours, peer)).unwrap_or_default();
         assert_eq!(
-            why("https.rate", "4kb", 20_000.0, None),
+            why("https.rate", "4kb", 20_000.0, Some(10_000.0)),
             "a request comes every 50.0 µs, of two processors 100; the server takes 30.0 of these, the rest is the load's \
-             own, and idle."
+             own, and idle. A server that decides nothing would be 5.00 times the peer."
         );
         assert_eq!(
             why("memory.idle", "", 3_145_728.0, None),
@@ -303,7 +303,7 @@ mod tests {
             "policy-server takes 1,500 µs of it around the empty policy, and the guest alone 100 µs; 400 µs are what \
              policy-server does with its answer, and what differs between runs."
         );
-        assert_eq!(why("size.binary", "", 1.0, None), "by its symbols, in KiB: b 3.00, a 1.00.");
+        assert_eq!(why("size.unstripped", "", 1.0, None), "by its symbols, in KiB: b 3.00, a 1.00.");
         // Not measured.
         assert_eq!(why("https.p99", "4kb", 1.0, None), "");
     }

@@ -2,19 +2,21 @@
 
 use crate::{
     context::Context,
-    results::Record,
-    webhook::{ApiServer, Webhook},
+    floor::Floor,
+    process::Process,
+    results::{FLOOR, OURS, Record},
+    webhook::{ApiServer, MUTATE, Webhook},
     wrk::{self, Cost, Load},
 };
 
 /// As many as an API server that is busy opens; it keeps 25 idle ones.
 pub(crate) const CONNECTIONS: u32 = 8;
-/// As kube-apiserver asks.
-pub(crate) const MUTATE: &str = "/mutate?timeout=2s";
 
 pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<()> {
     let kubeconfig = context.small_cluster()?;
     let mut webhooks = start_all(context, record, ApiServer::Kubeconfig(&kubeconfig), &[]);
+    let ours = webhooks.iter().find(|webhook| webhook.name == OURS);
+    let floor = ours.map(|webhook| Floor::start(context, webhook)).transpose()?;
     for round in 0..context.effort.load_rounds {
         // Rounds with an even and with an odd number begin with another one.
         webhooks.reverse();
@@ -27,6 +29,13 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
             );
             if let Err(error) = measure(context, record, webhook) {
                 record.fail(webhook.name, &error);
+            }
+        }
+        if let Some(floor) = &floor {
+            eprintln!("bench: https: {FLOOR}");
+            let address = |size: &str| floor.url(size);
+            if let Err(error) = reviews(context, record, FLOOR, &floor.process, &address) {
+                record.fail(FLOOR, &error);
             }
         }
     }
@@ -65,30 +74,48 @@ fn measure(context: &Context, record: &mut Record, webhook: &Webhook) -> anyhow:
         wrk::measure(context, &webhook.process, load, seconds)
     };
     let healthz = Load { url: &webhook.url("/healthz"), body: None, connections: CONNECTIONS, close: false };
-    let url = webhook.url(MUTATE);
     // Not counted.
     cost(healthz, 1)?;
     let around = cost(healthz, seconds)?.cpu;
     let around_new = cost(Load { close: true, ..healthz }, seconds)?.cpu;
-    let mut measured = Vec::new();
-    for pod in &context.pods {
-        let load = Load { url: &url, body: Some(&pod.file), ..healthz };
-        let kept = cost(load, seconds)?;
-        let closed = cost(Load { close: true, ..load }, seconds)?;
-        measured.push((pod.size, kept, closed));
-    }
+    let url = webhook.url(MUTATE);
+    let cpu = reviews(context, record, name, &webhook.process, &|_| url.clone())?;
     record.add("https.healthz.cpu", name, around);
     record.add("https.healthz.new.cpu", name, around_new);
-    for (size, kept, closed) in measured {
-        let Cost { outcome, cpu, waiting } = kept;
+    for (size, cpu) in cpu {
         record.add(&format!("handler.alike.{size}"), name, cpu - around);
+    }
+    Ok(())
+}
+
+/// A review of each size, over connections that are kept and over new ones. Gives the processor time for one over
+/// connections that are kept.
+fn reviews(
+    context: &Context,
+    record: &mut Record,
+    name: &str,
+    server: &Process,
+    url: &dyn Fn(&str) -> String,
+) -> anyhow::Result<Vec<(&'static str, f64)>> {
+    let seconds = context.effort.load_seconds;
+    let mut cpus = Vec::new();
+    for pod in &context.pods {
+        let (size, url) = (pod.size, url(pod.size));
+        let load = Load { url: &url, body: Some(&pod.file), connections: CONNECTIONS, close: false };
+        let Cost { outcome, cpu, waiting } = wrk::measure(context, server, load, seconds)?;
+        let load_new = Load { close: true, ..load };
+        let new = wrk::measure(context, server, load_new, seconds)?;
+        for load in [load, load_new] {
+            record.command(wrk::shown(load, seconds));
+        }
         record.add(&format!("https.cpu.{size}"), name, cpu);
         record.add(&format!("https.waiting.{size}"), name, waiting);
         record.add(&format!("https.rate.{size}"), name, outcome.requests_per_second());
         record.add(&format!("https.p50.{size}"), name, outcome.p50.as_secs_f64() * 1e6);
         record.add(&format!("https.p99.{size}"), name, outcome.p99.as_secs_f64() * 1e6);
-        record.add(&format!("https.new.cpu.{size}"), name, closed.cpu);
-        record.add(&format!("https.new.rate.{size}"), name, closed.outcome.requests_per_second());
+        record.add(&format!("https.new.cpu.{size}"), name, new.cpu);
+        record.add(&format!("https.new.rate.{size}"), name, new.outcome.requests_per_second());
+        cpus.push((size, cpu));
     }
-    Ok(())
+    Ok(cpus)
 }

@@ -8,7 +8,7 @@ use crate::{
     perf::{self, parts},
     results::{OURS, Record},
     sections::https,
-    webhook::{ApiServer, Webhook},
+    webhook::{ApiServer, MUTATE, Webhook},
     wrk::{self, Cost, Load},
 };
 
@@ -56,7 +56,7 @@ fn profile(
     (name, size, close): (&str, Option<&str>, bool),
 ) -> anyhow::Result<()> {
     let body = context.pods.iter().find(|pod| Some(pod.size) == size).map(|pod| pod.file.as_path());
-    let url = webhook.url(if body.is_some() { https::MUTATE } else { "/healthz" });
+    let url = webhook.url(if body.is_some() { MUTATE } else { "/healthz" });
     let load = Load { url: &url, body, connections: https::CONNECTIONS, close };
     let seconds = context.effort.seconds;
     // Not counted.

@@ -3,8 +3,8 @@
 use crate::{
     context::Context,
     results::Record,
-    sections::https::{MUTATE, start_all},
-    webhook::ApiServer,
+    sections::https::start_all,
+    webhook::{ApiServer, MUTATE},
     wrk::{self, Load},
 };
 

@@ -9,8 +9,8 @@ use crate::{
     context::{Context, Subject},
     inputs::{self, CONFIG_MAP, CONFIG_MAP_NAMESPACE, Input},
     results::{GO, OURS, Record, SDK},
-    sections::{guest, https::MUTATE},
-    webhook::{ApiServer, Webhook},
+    sections::guest,
+    webhook::{ApiServer, MUTATE, Webhook},
     wrk::{self, Load},
 };
 

@@ -119,8 +119,9 @@ fn converse(
         }
         body.resize(length, 0);
         stream.read_exact(&mut body)?;
+        let end = if close { "connection: close\r\n" } else { "" };
         let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{end}\r\n",
             answer.len()
         );
         let out = stream.get_mut();

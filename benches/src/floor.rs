@@ -99,7 +99,9 @@ fn converse(
     answers: &HashMap<String, Vec<u8>>,
 ) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
-    let tls = ServerConnection::new(Arc::clone(configuration))?;
+    let mut tls = ServerConnection::new(Arc::clone(configuration))?;
+    // Answers are written at once.
+    tls.set_buffer_limit(None);
     let stream = Buffered(BufReader::with_capacity(READ_SIZE, stream));
     let mut stream = BufReader::with_capacity(READ_SIZE, StreamOwned::new(tls, stream));
     let (mut line, mut body) = (String::new(), Vec::new());

@@ -1,8 +1,7 @@
 //! The answer to an `AdmissionReview`, written as text
 //! (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#response>).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use pod_identity_core::{Decision, Outcome, number, response, write_string};
 
 use super::review::Version;
@@ -16,12 +15,12 @@ pub(super) fn decided(version: Version, uid: &str, decision: &Decision<'_>) -> S
     let mut out;
     match &decision.outcome {
         Outcome::Changed(_, change) => {
-            let mut patch = String::with_capacity(1024);
+            let mut patch = String::with_capacity(4096);
             change.write_patch(&mut patch);
             out = String::with_capacity(ROOM + uid.len() + patch.len() / 3 * 4);
             head(&mut out, version, uid, true);
             out.push_str(",\"patchType\":\"JSONPatch\",\"patch\":\"");
-            STANDARD.encode_string(&patch, &mut out);
+            STANDARD.encode_append(&patch, &mut out);
             out.push('"');
         }
         Outcome::Unchanged(_) | Outcome::Verified { .. } => {

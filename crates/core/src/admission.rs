@@ -155,7 +155,7 @@ impl<'a> Admission<'a> {
 
 impl<'a> PodState<'a> {
     fn new(request: &'a Request<'a>, settings: &'a Settings<'a>) -> Result<Self, Refusal> {
-        let unreadable = |error: ReadError| Refusal::unreadable("the pod", &error);
+        let unreadable = |error: Box<ReadError>| Refusal::unreadable("the pod", &error);
         let pod = Pod::read(request.object.unwrap_or("null"), request.arena).map_err(unreadable)?;
         let containers = Names::of(pod.all_containers().map(|container| container.name));
         let annotations =

@@ -4,6 +4,7 @@
 //! entries that match.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -189,7 +190,7 @@ pub(crate) fn find_in_config_map<'a>(
     pair: Pair<'_>,
     notices: &mut Notices,
     arena: &'a Arena,
-) -> Result<Option<Entry<'a>>, ReadError> {
+) -> Result<Option<Entry<'a>>, Box<ReadError>> {
     // An empty document is an empty mapping: that is how a config map starts its life.
     if document.text().trim().is_empty() {
         return Ok(None);
@@ -211,7 +212,7 @@ fn best<'a>(
     pair: Pair<'_>,
     arena: &'a Arena,
     on_match: OnMatch<'_, 'a>,
-) -> Result<Option<Entry<'a>>, ReadError> {
+) -> Result<Option<Entry<'a>>, Box<ReadError>> {
     let best = Best { pair, entry: None };
     match mapping {
         Mapping::Text(text) => best.in_text(text, arena, on_match),
@@ -232,7 +233,7 @@ impl<'a> Best<'_, 'a> {
         object: &'a str,
         arena: &'a Arena,
         on_match: OnMatch<'_, 'a>,
-    ) -> Result<Option<Entry<'a>>, ReadError> {
+    ) -> Result<Option<Entry<'a>>, Box<ReadError>> {
         let mut s = Scanner::new(object, arena);
         let mut count = 0;
         let Some(mut members) = s.object(&[]) else { return s.result(None) };

@@ -1,5 +1,6 @@
 //! A borrowed view of a pod: the dozen fields that matter, and where in the text additions go.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -104,7 +105,7 @@ impl<'a> StringMap<'a> {
     /// # Errors
     ///
     /// When the key is there twice.
-    pub(crate) fn get(&self, key: &str) -> Result<Option<&'a str>, ReadError> {
+    pub(crate) fn get(&self, key: &str) -> Result<Option<&'a str>, Box<ReadError>> {
         let mut values = self.iter().filter(|(k, _)| *k == key).map(|(_, value)| value);
         let value = values.next();
         match values.next() {
@@ -183,7 +184,7 @@ const SPEC: &[&str] = &[
 
 impl<'a> Pod<'a> {
     /// Reads a pod. Offsets are bytes in `text`.
-    pub(crate) fn read(text: &'a str, arena: &'a Arena) -> Result<Self, ReadError> {
+    pub(crate) fn read(text: &'a str, arena: &'a Arena) -> Result<Self, Box<ReadError>> {
         let mut s = Scanner::new(text, arena);
         let mut pod = Self::default();
         let Some(mut members) = s.object(&["metadata", "spec"]) else {

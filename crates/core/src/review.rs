@@ -1,6 +1,8 @@
 //! An admission request
 //! (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request>).
 
+use alloc::boxed::Box;
+
 use crate::error::{Fault, ReadError};
 use crate::json::{Arena, Scanner};
 use crate::settings::{Problems, Settings};
@@ -49,7 +51,7 @@ impl<'a> Review<'a> {
     /// # Errors
     ///
     /// When it is not JSON, nested too deep, or not of this shape.
-    pub fn read(text: &'a str, arena: &'a Arena) -> Result<Self, ReadError> {
+    pub fn read(text: &'a str, arena: &'a Arena) -> Result<Self, Box<ReadError>> {
         #[cfg(not(target_arch = "wasm32"))]
         arena.outline(text);
         let mut s = Scanner::new(text, arena);

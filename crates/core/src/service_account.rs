@@ -1,6 +1,7 @@
 //! The annotations of a service account, and the ones that this software writes there.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -37,7 +38,7 @@ impl<'a> Annotations<'a> {
     /// # Errors
     ///
     /// When one of them is there twice.
-    pub(crate) fn read(map: &StringMap<'a>, prefix: &str) -> Result<Self, ReadError> {
+    pub(crate) fn read(map: &StringMap<'a>, prefix: &str) -> Result<Self, Box<ReadError>> {
         let mut found = Self::default();
         for (key, value) in map.iter() {
             let Some(name) = key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')) else {

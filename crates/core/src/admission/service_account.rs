@@ -197,7 +197,7 @@ fn check<'a>(
     }
 }
 
-fn read<'a>(object: &'a str, arena: &'a Arena) -> Result<Metadata<'a>, ReadError> {
+fn read<'a>(object: &'a str, arena: &'a Arena) -> Result<Metadata<'a>, Box<ReadError>> {
     let mut s = Scanner::new(object, arena);
     let mut metadata = Metadata::default();
     if let Some(mut members) = s.object(&["metadata"]) {

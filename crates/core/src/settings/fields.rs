@@ -1,6 +1,7 @@
 //! Reads objects field by field, and reports what is wrong with the fields.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::error::ReadError;
@@ -48,7 +49,7 @@ pub(super) fn on_known<'a>(
 
 /// Reports names that are there more than once, and objects that cannot be read.
 pub(crate) fn report_repeated(
-    names: Result<Vec<&str>, ReadError>,
+    names: Result<Vec<&str>, Box<ReadError>>,
     place: &Place<'_>,
     problems: &mut Problems,
 ) {
@@ -67,7 +68,7 @@ pub(crate) fn each_member<'a>(
     object: &'a str,
     arena: &'a Arena,
     on_member: &mut dyn FnMut(&'a str, Value<'a>),
-) -> Result<Vec<&'a str>, ReadError> {
+) -> Result<Vec<&'a str>, Box<ReadError>> {
     let mut s = Scanner::new(object, arena);
     let names = members_of(&mut s, on_member);
     s.result(names)

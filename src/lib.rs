@@ -50,7 +50,7 @@ pub fn validate(payload: &[u8], host_call: &HostCall<'_>) -> String {
         }
         Err(message) => return response::refused(400, &message),
     };
-    let (settings, problems) = settings.unwrap_or_default();
+    let (settings, problems) = settings.unwrap_or_else(|| Settings::read("null", &arena));
     let admission = Admission::new(&request, &settings, &problems);
     let (service_account, config_map) = (OnceCell::new(), OnceCell::new());
     let mut facts = Facts::default();

@@ -109,7 +109,7 @@ struct PodState<'a> {
     /// For an update of ephemeral containers, those that were there before.
     old_ephemeral: Option<Names<'a>>,
     credentials: Option<&'a ContainerCredentials<'a>>,
-    mapped: OnceCell<Result<Option<Entry<'a>>, Problems>>,
+    mapped: OnceCell<Result<Option<Box<Entry<'a>>>, Problems>>,
 }
 
 impl<'a> Admission<'a> {
@@ -219,7 +219,11 @@ impl<'a> PodState<'a> {
     }
 
     /// The entry of the settings' mapping. Looked up once, and only when it matters.
-    fn mapped(&self, request: &Request<'a>, settings: &Settings<'a>) -> &Result<Option<Entry<'a>>, Problems> {
+    fn mapped(
+        &self,
+        request: &Request<'a>,
+        settings: &Settings<'a>,
+    ) -> &Result<Option<Box<Entry<'a>>>, Problems> {
         self.mapped.get_or_init(|| mapping::find_in_settings(settings, self.pair(request), request.arena))
     }
 

@@ -140,7 +140,7 @@ pub(crate) enum Resolved<'a> {
 }
 
 /// Passes over the settings' mapping, which is only done when nothing else decides.
-pub(crate) type Mapped<'m, 'a> = &'m dyn Fn() -> &'m Result<Option<Entry<'a>>, Problems>;
+pub(crate) type Mapped<'m, 'a> = &'m dyn Fn() -> &'m Result<Option<Box<Entry<'a>>>, Problems>;
 
 /// The lookups that a resolution needs, and what it reads.
 pub(crate) struct Resolver<'r, 'a> {
@@ -204,7 +204,7 @@ impl<'a> Resolver<'_, 'a> {
             return Ok(Resolved::None);
         }
         let method = Method::WebIdentity(roles);
-        Ok(Resolved::Identity(Box::new(self.values(method, pod, &service_account, entry.as_ref()))))
+        Ok(Resolved::Identity(Box::new(self.values(method, pod, &service_account, entry.as_deref()))))
     }
 
     /// A service account's roles, and the entry of the mapping that supplied them.
@@ -214,7 +214,7 @@ impl<'a> Resolver<'_, 'a> {
         service_account: &Annotations<'a>,
         mapped: Mapped<'_, 'a>,
         facts: &'a Facts<'a>,
-    ) -> Result<Result<(Roles<'a>, Option<Entry<'a>>), Unknown>, Refusal> {
+    ) -> Result<Result<(Roles<'a>, Option<Box<Entry<'a>>>), Unknown>, Refusal> {
         let mut roles = Roles::default();
         for (container, role) in &service_account.container_roles {
             if !self.containers.contain(container) {
@@ -266,7 +266,7 @@ impl<'a> Resolver<'_, 'a> {
         &mut self,
         mapped: Mapped<'_, 'a>,
         facts: &'a Facts<'a>,
-    ) -> Result<Result<Option<(Entry<'a>, Source<'a>)>, Unknown>, Refusal> {
+    ) -> Result<Result<Option<(Box<Entry<'a>>, Source<'a>)>, Unknown>, Refusal> {
         let entry = mapped().as_ref().map_err(Refusal::settings)?;
         if let Some(entry) = entry.clone() {
             let source = Source::Mapping(Some(entry.key));

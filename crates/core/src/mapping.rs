@@ -157,7 +157,7 @@ pub(crate) fn find_in_settings<'a>(
     settings: &Settings<'a>,
     pair: Pair<'_>,
     arena: &'a Arena,
-) -> Result<Option<Entry<'a>>, Problems> {
+) -> Result<Option<Box<Entry<'a>>>, Problems> {
     let Some(document) = settings.mapping else { return Ok(None) };
     let mapping = Place::Root.member("mapping");
     let mut problems = Problems::default();
@@ -190,7 +190,7 @@ pub(crate) fn find_in_config_map<'a>(
     pair: Pair<'_>,
     notices: &mut Notices,
     arena: &'a Arena,
-) -> Result<Option<Entry<'a>>, Box<ReadError>> {
+) -> Result<Option<Box<Entry<'a>>>, Box<ReadError>> {
     // An empty document is an empty mapping: that is how a config map starts its life.
     if document.text().trim().is_empty() {
         return Ok(None);
@@ -205,14 +205,14 @@ pub(crate) fn find_in_config_map<'a>(
 }
 
 /// What is made of a key that matches, or that is malformed.
-type OnMatch<'f, 'a> = &'f mut dyn FnMut(&'a str, Result<Value<'a>, KeyError>) -> Option<Entry<'a>>;
+type OnMatch<'f, 'a> = &'f mut dyn FnMut(&'a str, Result<Value<'a>, KeyError>) -> Option<Box<Entry<'a>>>;
 
 fn best<'a>(
     mapping: Mapping<'a>,
     pair: Pair<'_>,
     arena: &'a Arena,
     on_match: OnMatch<'_, 'a>,
-) -> Result<Option<Entry<'a>>, Box<ReadError>> {
+) -> Result<Option<Box<Entry<'a>>>, Box<ReadError>> {
     let best = Best { pair, entry: None };
     match mapping {
         Mapping::Text(text) => best.in_text(text, arena, on_match),
@@ -224,7 +224,7 @@ fn best<'a>(
 /// The best of the entries so far.
 struct Best<'p, 'a> {
     pair: Pair<'p>,
-    entry: Option<Entry<'a>>,
+    entry: Option<Box<Entry<'a>>>,
 }
 
 impl<'a> Best<'_, 'a> {
@@ -233,7 +233,7 @@ impl<'a> Best<'_, 'a> {
         object: &'a str,
         arena: &'a Arena,
         on_match: OnMatch<'_, 'a>,
-    ) -> Result<Option<Entry<'a>>, Box<ReadError>> {
+    ) -> Result<Option<Box<Entry<'a>>>, Box<ReadError>> {
         let mut s = Scanner::new(object, arena);
         let mut count = 0;
         let Some(mut members) = s.object(&[]) else { return s.result(None) };

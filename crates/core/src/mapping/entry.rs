@@ -1,6 +1,7 @@
 //! What a mapping says of a service account.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -85,8 +86,8 @@ impl<'a> Entry<'a> {
         place: &Place<'_>,
         problems: &mut Problems,
         arena: &'a Arena,
-    ) -> Option<Self> {
-        let mut entry = Self { key, ..Self::default() };
+    ) -> Option<Box<Self>> {
+        let mut entry = Box::new(Self { key, ..Self::default() });
         let before = problems.len();
         match value {
             Value::Object(object) => {
@@ -155,7 +156,7 @@ impl<'a> Entry<'a> {
         pair: Pair<'_>,
         notices: &mut Notices,
         arena: &'a Arena,
-    ) -> Option<Self> {
+    ) -> Option<Box<Self>> {
         match Self::try_config_map(key, value, settings, pair, notices, arena) {
             Ok(entry) => Some(entry),
             Err(why) => {
@@ -172,14 +173,15 @@ impl<'a> Entry<'a> {
         pair: Pair<'_>,
         notices: &mut Notices,
         arena: &'a Arena,
-    ) -> Result<Self, String> {
+    ) -> Result<Box<Self>, String> {
+        let mut entry = Box::new(Self { key, ..Self::default() });
         let object = match value {
             Value::Object(object) => object,
             value => {
-                return Ok(Self { role: plain_role(value, settings, pair, arena)?, key, ..Self::default() });
+                entry.role = plain_role(value, settings, pair, arena)?;
+                return Ok(entry);
             }
         };
-        let mut entry = Self { key, ..Self::default() };
         let mut malformed = None;
         let names = each_member(object, arena, &mut |name, value| {
             if malformed.is_none() {
@@ -187,7 +189,10 @@ impl<'a> Entry<'a> {
             }
         })
         .map_err(|error| error.message())?;
-        let known: Vec<&str> = names.iter().filter_map(|name| canonical(name)).collect();
+        let mut known = Vec::new();
+        for name in names {
+            known.extend(canonical(name));
+        }
         if let Some(field) = repeated(known).first() {
             return Err(message(
                 "field `{=}` stands there twice, perhaps in kOps' spelling too: expected once",

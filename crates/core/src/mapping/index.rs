@@ -151,7 +151,7 @@ impl<'a> Best<'_, 'a> {
         index: &'a Index<'a>,
         arena: &'a Arena,
         on_match: OnMatch<'_, 'a>,
-    ) -> Result<Option<Entry<'a>>, Box<ReadError>> {
+    ) -> Result<Option<Box<Entry<'a>>>, Box<ReadError>> {
         let mut s = Scanner::inside(index.text(), arena);
         for i in index.candidates(self.pair) {
             let Some(position) = index.entries.get(i) else { continue };

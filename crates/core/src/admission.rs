@@ -14,7 +14,7 @@ use crate::json::Arena;
 use crate::mapping::{self, Entry, Pair};
 use crate::message::message;
 use crate::names::{self, Names};
-use crate::plan::{Plan, Plans, Target, Token, candidates, has_all};
+use crate::plan::{Plan, Plans, Target, Token, has_all, targets};
 use crate::pod::{Metadata, Pod};
 use crate::refusal::{Refusal, RefusalReason};
 use crate::review::{Request, Subject};
@@ -254,9 +254,9 @@ impl<'a> PodState<'a> {
     /// Whether anything that is looked up can change the answer: some container could be given something.
     fn can_matter(&self, settings: &'a Settings<'a>, arena: &'a Arena) -> bool {
         let selection = Selection::new(&self.annotations, &Annotations::default());
-        let mut targets = candidates(&self.pod, self.old_ephemeral.as_ref())
-            .into_iter()
-            .filter(|target| selection.serves(target.container.name, self.old_ephemeral.is_some()));
+        let targets = targets(&self.pod, self.old_ephemeral.as_ref(), &|container| {
+            selection.serves(container.name, self.old_ephemeral.is_some())
+        });
         match self.credentials {
             Some(credentials) if settings.mode == Mode::Mutate => {
                 let identity = Identity {
@@ -269,9 +269,9 @@ impl<'a> PodState<'a> {
                     selection: Selection::default(),
                 };
                 let token = Token::new(&identity, settings, &self.pod, arena);
-                targets.any(|target| !has_all(target.container, &token))
+                targets.iter().any(|target| !has_all(target.container, &token))
             }
-            _ => targets.next().is_some(),
+            _ => !targets.is_empty(),
         }
     }
 
@@ -324,13 +324,12 @@ impl<'a> PodState<'a> {
             Resolved::None => return self.unserved(request, settings, account, Unchanged::NoIdentity),
             Resolved::Unknown => return self.unserved(request, settings, account, Unchanged::LookupUnknown),
         };
-        let mut targets = candidates(&self.pod, self.old_ephemeral.as_ref());
-        targets.retain(|target| {
+        let targets = targets(&self.pod, self.old_ephemeral.as_ref(), &|container| {
             let has_role = match &identity.method {
-                Method::WebIdentity(roles) => roles.of(target.container.name).is_some(),
+                Method::WebIdentity(roles) => roles.of(container.name).is_some(),
                 Method::ContainerCredentials(_) => true,
             };
-            has_role && identity.selection.serves(target.container.name, self.old_ephemeral.is_some())
+            has_role && identity.selection.serves(container.name, self.old_ephemeral.is_some())
         });
         if self.annotations.include.is_none()
             && identity.selection.serves_none()

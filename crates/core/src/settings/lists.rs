@@ -178,11 +178,11 @@ fn texts<'a>(
 }
 
 fn globs<'t>(texts: &'t [&str], place: &Place<'_>, problems: &mut Problems) -> Vec<Glob<'t>> {
-    texts
-        .iter()
-        .enumerate()
-        .filter_map(|(i, text)| glob(Some(Some(text)), &place.index(i), problems))
-        .collect()
+    let mut found = Vec::new();
+    for (i, text) in texts.iter().enumerate() {
+        found.extend(glob(Some(Some(text)), &place.index(i), problems));
+    }
+    found
 }
 
 /// `None` was reported already; `Some(None)` is absent.

@@ -18,7 +18,7 @@ use crate::plan::{Plan, Plans, Target, Token, has_all, targets};
 use crate::pod::{Metadata, Pod};
 use crate::refusal::{Refusal, RefusalReason};
 use crate::review::{Request, Subject};
-use crate::service_account::Annotations;
+use crate::service_account::{Annotations, NO_ANNOTATIONS};
 use crate::settings::{ContainerCredentials, Mode, Problems, Settings};
 use crate::values::container_names;
 use crate::verify::Verification;
@@ -253,7 +253,7 @@ impl<'a> PodState<'a> {
 
     /// Whether anything that is looked up can change the answer: some container could be given something.
     fn can_matter(&self, settings: &'a Settings<'a>, arena: &'a Arena) -> bool {
-        let selection = Selection::new(&self.annotations, &Annotations::default());
+        let selection = Selection::new(&self.annotations, &NO_ANNOTATIONS);
         let targets = targets(&self.pod, self.old_ephemeral.as_ref(), &|container| {
             selection.serves(container.name, self.old_ephemeral.is_some())
         });
@@ -431,9 +431,7 @@ impl<'a> PodState<'a> {
         for text in texts {
             account.warn(Reason::BadValue, text);
         }
-        if self.old_ephemeral.is_none()
-            && Selection::new(&self.annotations, &Annotations::default()).serves_none()
-        {
+        if self.old_ephemeral.is_none() && Selection::new(&self.annotations, &NO_ANNOTATIONS).serves_none() {
             warn_of_none_included(Source::Pod, account);
         }
     }

@@ -32,6 +32,19 @@ pub(crate) struct Annotations<'a> {
     managed: Option<&'a str>,
 }
 
+/// Those of an object that has none.
+pub(crate) static NO_ANNOTATIONS: Annotations<'static> = Annotations {
+    role: None,
+    container_roles: Vec::new(),
+    audience: None,
+    sts_regional_endpoints: None,
+    token_expiration: None,
+    region: None,
+    skip: None,
+    include: None,
+    managed: None,
+};
+
 impl<'a> Annotations<'a> {
     /// Picks the annotations with the prefix.
     ///

@@ -195,7 +195,7 @@ fn check<'a>(
             resolver.account.warn(Reason::InvalidRole, refusal.message);
         }
     }
-    let identity = resolver.values(Method::WebIdentity(Roles::default()), &Annotations::default(), own, None);
+    let identity = resolver.values(Method::WebIdentity(Roles::default()), &NO_ANNOTATIONS, own, None);
     if identity.selection.serves_none() {
         warn_of_none_included(Source::ServiceAccount, account);
     }

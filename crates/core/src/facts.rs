@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use crate::error::{Fault, ReadError};
-use crate::json::{Arena, Scanner};
+use crate::json::{Arena, Scanner, members};
 use crate::mapping::Mapping;
 use crate::pod::{Metadata, StringMap};
 
@@ -131,6 +131,8 @@ impl<'a> ConfigMap<'a> {
     }
 }
 
+members!(ObjectMember { Kind: "kind", Metadata: "metadata", Data: "data" });
+
 /// Its kind, its metadata, and what its data holds under a key.
 fn read_object<'a>(
     text: &'a str,
@@ -139,12 +141,12 @@ fn read_object<'a>(
 ) -> Result<(Option<&'a str>, Metadata<'a>, Option<&'a str>), Box<ReadError>> {
     let mut s = Scanner::new(text, arena);
     let (mut kind, mut metadata, mut document) = (None, Metadata::default(), None);
-    if let Some(mut members) = s.object(&["kind", "metadata", "data"]) {
-        while let Some(field) = members.next(&mut s) {
-            match field {
-                "kind" => kind = s.optional_string(),
-                "metadata" => metadata = Metadata::read(&mut s),
-                _ => document = read_data(&mut s, key),
+    if let Some(mut members) = s.object(ObjectMember::NAMES) {
+        while let Some(member) = members.next(&mut s).and_then(ObjectMember::at) {
+            match member {
+                ObjectMember::Kind => kind = s.optional_string(),
+                ObjectMember::Metadata => metadata = Metadata::read(&mut s),
+                ObjectMember::Data => document = read_data(&mut s, key),
             }
         }
     }

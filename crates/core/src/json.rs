@@ -14,7 +14,7 @@ mod outline;
 mod skip;
 mod spans;
 mod text;
-pub(crate) use members::{Elements, Members};
+pub(crate) use members::{Elements, Members, members};
 pub(crate) use text::holds_wildcard;
 pub use text::write_string;
 

@@ -14,7 +14,7 @@ use crate::error::{Fault, ReadError};
 use crate::glob::{Glob, GlobError};
 use crate::json::{Arena, Scanner, Value, holds_wildcard};
 use crate::message::{message, number};
-use crate::settings::{Place, Problems, Settings, each_member, repeated, report_repeated};
+use crate::settings::{Object, Place, Problems, Settings, repeated};
 
 mod entry;
 // A guest lives for one call: the index would take longer than the look-up, and kilobytes of the module.
@@ -293,7 +293,10 @@ pub(crate) fn check<'a>(
     arena: &'a Arena,
 ) {
     let mapping = Place::Root.member("mapping");
-    let members = each_member(document, arena, &mut |key, value| {
+    let mut entries = Object::new(document, arena);
+    let mut count = 0;
+    while let Some((key, value)) = entries.next() {
+        count += 1;
         let place = mapping.member(key);
         match Key::parse(key) {
             Ok(parsed) => {
@@ -302,12 +305,12 @@ pub(crate) fn check<'a>(
             }
             Err(error) => problems.add(&place, error.message().to_owned()),
         }
-    });
-    if members.as_ref().is_ok_and(|keys| keys.len() > MAX_ENTRIES) {
+    }
+    if count > MAX_ENTRIES {
         problems
             .add(&mapping, message("too many entries: expected at most {=}", &[&number(MAX_ENTRIES as u64)]));
     }
-    report_repeated(members, &mapping, problems);
+    entries.report(&mapping, problems);
 }
 
 /// What there is to say of a config map's mapping, whoever is looked up in it.
@@ -340,7 +343,8 @@ pub fn check_config_map<'a>(
     if document.trim().is_empty() {
         return Ok(check);
     }
-    let keys = each_member(document, arena, &mut |key, value| {
+    let mut entries = Object::new(document, arena);
+    while let Some((key, value)) = entries.next() {
         let mut notices = Notices::default();
         match Key::parse(key) {
             Ok(parsed) => {
@@ -351,8 +355,8 @@ pub fn check_config_map<'a>(
         check.problems += notices.0.len();
         let room = ConfigMapCheck::NOTICES.saturating_sub(check.notices.len());
         check.notices.extend(notices.0.into_iter().take(room));
-    })
-    .map_err(|error| error.message())?;
+    }
+    let keys = entries.names().map_err(|error| error.message())?;
     check.entries = keys.len();
     if check.entries > MAX_ENTRIES {
         return Err(ReadError::new(Fault::TooMany { what: "entries", limit: MAX_ENTRIES }).message());
@@ -370,10 +374,11 @@ pub fn ambiguous_templates<'a>(settings: &Settings<'a>, arena: &'a Arena) -> Pro
     let mut found = Problems::default();
     let mapping = Place::Root.member("mapping");
     if let Some(document) = settings.mapping {
-        let members = each_member(document.text(), arena, &mut |key, value| {
-            let Ok(parsed) = Key::parse(key) else { return };
+        let mut entries = Object::new(document.text(), arena);
+        while let Some((key, value)) = entries.next() {
+            let Ok(parsed) = Key::parse(key) else { continue };
             if parsed.namespace.is_exact() || parsed.service_account.is_exact() {
-                return;
+                continue;
             }
             entry::each_role(value, arena, &mut |role| {
                 if template::is_ambiguous(role) {
@@ -383,9 +388,7 @@ pub fn ambiguous_templates<'a>(settings: &Settings<'a>, arena: &'a Arena) -> Pro
                     );
                 }
             });
-        });
-        // A document that is not JSON is reported where it is read.
-        drop(members);
+        }
     }
     found
 }

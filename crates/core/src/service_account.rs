@@ -13,7 +13,7 @@ use crate::message::{message, number};
 use crate::names::Names;
 use crate::plan::{AnnotationChange, ServiceAccountPlan};
 use crate::pod::StringMap;
-use crate::settings::each_member;
+use crate::settings::Object;
 
 /// The record of what this software wrote.
 const MANAGED: &str = "managed-annotations";
@@ -114,11 +114,14 @@ impl<'a> Annotations<'a> {
         let Some(text) = self.managed else { return Vec::new() };
         let mut record = Vec::new();
         let mut strings = true;
-        let members = each_member(text, arena, &mut |key, value| match value {
-            Value::String(value) => record.push((key, value)),
-            _ => strings = false,
-        });
-        if members.is_err() || !strings {
+        let mut members = Object::new(text, arena);
+        while let Some((key, value)) = members.next() {
+            match value {
+                Value::String(value) => record.push((key, value)),
+                _ => strings = false,
+            }
+        }
+        if members.names().is_err() || !strings {
             let place = &account.scope;
             let text = message(
                 "annotation `{=}/{=}` of service account `{}/{}` is ignored: `{}` is not a JSON object of texts",

@@ -1,6 +1,6 @@
 //! The annotations of a service account, and the ones that this software writes there.
 
-use alloc::borrow::Cow;
+use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -138,16 +138,15 @@ impl<'a> Annotations<'a> {
     pub(crate) fn complete(
         &self,
         map: &StringMap<'a>,
-        entry: Option<&Entry<'_>>,
+        entry: Option<&Entry<'a>>,
         prefix: &str,
         account: &mut Account<'a>,
         arena: &'a Arena,
     ) -> Option<ServiceAccountPlan> {
         let record = self.record(account, arena);
-        let wanted = wanted(entry);
         let mut changes = Vec::new();
         let mut managed = String::new();
-        for (name, value) in wanted {
+        for (name, value) in wanted(entry, arena) {
             let key = message("{=}/{=}", &[prefix, name]);
             let recorded = record.iter().find(|(k, _)| *k == key).map(|(_, value)| *value);
             let current = map.iter().find(|(k, _)| *k == key).map(|(_, value)| value);
@@ -156,17 +155,17 @@ impl<'a> Annotations<'a> {
             if current.is_some() && current != recorded && !(empty_role && value.is_some()) {
                 continue;
             }
-            if let Some(value) = &value {
+            if let Some(value) = value {
                 managed.push(if managed.is_empty() { '{' } else { ',' });
                 write_string(&mut managed, &key);
                 managed.push(':');
                 write_string(&mut managed, value);
             }
-            if current != value.as_deref() {
+            if current != value {
                 changes.push(AnnotationChange {
                     key,
                     present: current.is_some(),
-                    value: value.map(Cow::into_owned),
+                    value: value.map(ToOwned::to_owned),
                 });
             }
         }
@@ -180,22 +179,15 @@ impl<'a> Annotations<'a> {
 }
 
 /// The annotations that an entry is written as.
-fn wanted<'e>(entry: Option<&'e Entry<'_>>) -> [(&'static str, Option<Cow<'e, str>>); 4] {
-    let entry = entry.filter(|entry| entry.role.is_some());
+fn wanted<'a>(entry: Option<&Entry<'a>>, arena: &'a Arena) -> [(&'static str, Option<&'a str>); 4] {
+    let nothing = Entry::default();
+    let entry = entry.filter(|entry| entry.role.is_some()).unwrap_or(&nothing);
+    let regional = entry.sts_regional_endpoints.map(|on| if on { "true" } else { "false" });
+    let expiration = entry.token_expiration.map(|found| arena.keep(&number(found.seconds())));
     [
-        ("role-arn", entry.and_then(|entry| entry.role).map(Cow::Borrowed)),
-        ("audience", entry.and_then(|entry| entry.audience).map(Cow::Borrowed)),
-        (
-            "sts-regional-endpoints",
-            entry
-                .and_then(|entry| entry.sts_regional_endpoints)
-                .map(|on| if on { "true".into() } else { "false".into() }),
-        ),
-        (
-            "token-expiration",
-            entry
-                .and_then(|entry| entry.token_expiration)
-                .map(|seconds| Cow::Owned(number(seconds.seconds()))),
-        ),
+        ("role-arn", entry.role),
+        ("audience", entry.audience),
+        ("sts-regional-endpoints", regional),
+        ("token-expiration", expiration),
     ]
 }

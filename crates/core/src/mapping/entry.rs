@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::account::out_of_bounds;
 use crate::arn;
+use crate::ascii::holds;
 use crate::json::{Arena, Value, members};
 use crate::message::message;
 use crate::names;
@@ -326,6 +327,10 @@ fn plain_role<'a>(
     }
 }
 
+fn is_template(role: &Value<'_>) -> bool {
+    matches!(role, Value::String(text) if holds(text, b"{"))
+}
+
 /// A role of the settings: what is malformed whatever it is filled with is a problem.
 fn checked_role<'a>(
     value: Value<'a>,
@@ -335,12 +340,11 @@ fn checked_role<'a>(
     problems: &mut Problems,
     arena: &'a Arena,
 ) -> Option<&'a str> {
-    let is_template = matches!(&value, Value::String(text) if text.contains('{'));
     match plain_role(value, settings, pair, arena) {
         Ok(role) => {
             // How long a template grows is known with the pod only: that is `onInvalidIdentity`'s to decide.
             if let Some(Err(error)) = role.map(arn::check_role_arn)
-                && !(is_template && error == arn::ArnError::NameTooLong)
+                && !(error == arn::ArnError::NameTooLong && is_template(&value))
             {
                 problems.add(
                     place,

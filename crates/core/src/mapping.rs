@@ -29,6 +29,8 @@ pub use template::Variables;
 
 /// Entries that a mapping may have.
 pub const MAX_ENTRIES: usize = 100_000;
+/// Where the settings' mapping stands.
+const MAPPING: Place<'_> = Place::Member(&Place::Root, "mapping");
 const TOO_MANY: Fault = Fault::TooMany { what: "entries", limit: MAX_ENTRIES };
 
 /// A document with entries.
@@ -159,11 +161,10 @@ pub(crate) fn find_in_settings<'a>(
     arena: &'a Arena,
 ) -> Result<Option<Box<Entry<'a>>>, Problems> {
     let Some(document) = settings.mapping else { return Ok(None) };
-    let mapping = Place::Root.member("mapping");
     let mut problems = Problems::default();
     let found = best(document, pair, arena, &mut |key, value| match value {
         Ok(value) => {
-            Entry::read_settings(key, value, settings, pair, &mapping.member(key), &mut problems, arena)
+            Entry::read_settings(key, value, settings, pair, &MAPPING.member(key), &mut problems, arena)
         }
         // It matches nothing. Whoever validates the settings says so.
         Err(_) => None,
@@ -172,7 +173,7 @@ pub(crate) fn find_in_settings<'a>(
         Ok(found) if problems.is_empty() => Ok(found),
         Ok(_) => Err(problems),
         Err(error) => {
-            problems.add(&mapping, error.message());
+            problems.add(&MAPPING, error.message());
             Err(problems)
         }
     }
@@ -292,12 +293,11 @@ pub(crate) fn check<'a>(
     problems: &mut Problems,
     arena: &'a Arena,
 ) {
-    let mapping = Place::Root.member("mapping");
     let mut entries = Object::new(document, arena);
     let mut count = 0;
     while let Some((key, value)) = entries.next() {
         count += 1;
-        let place = mapping.member(key);
+        let place = MAPPING.member(key);
         match Key::parse(key) {
             Ok(parsed) => {
                 let pair = parsed.pair();
@@ -308,9 +308,9 @@ pub(crate) fn check<'a>(
     }
     if count > MAX_ENTRIES {
         problems
-            .add(&mapping, message("too many entries: expected at most {=}", &[&number(MAX_ENTRIES as u64)]));
+            .add(&MAPPING, message("too many entries: expected at most {=}", &[&number(MAX_ENTRIES as u64)]));
     }
-    entries.report(&mapping, problems);
+    entries.report(&MAPPING, problems);
 }
 
 /// What there is to say of a config map's mapping, whoever is looked up in it.
@@ -372,7 +372,6 @@ pub fn check_config_map<'a>(
 #[must_use]
 pub fn ambiguous_templates<'a>(settings: &Settings<'a>, arena: &'a Arena) -> Problems {
     let mut found = Problems::default();
-    let mapping = Place::Root.member("mapping");
     if let Some(document) = settings.mapping {
         let mut entries = Object::new(document.text(), arena);
         while let Some((key, value)) = entries.next() {
@@ -383,7 +382,7 @@ pub fn ambiguous_templates<'a>(settings: &Settings<'a>, arena: &'a Arena) -> Pro
             entry::each_role(value, arena, &mut |role| {
                 if template::is_ambiguous(role) {
                     found.add(
-                        &mapping.member(key),
+                        &MAPPING.member(key),
                         "two service accounts can be given the same role: put a character that no name holds, such as `_` or `/`, between `{namespace}` and `{serviceAccount}`".to_owned(),
                     );
                 }

@@ -37,10 +37,10 @@ impl<'a> Variables<'a> {
 
     pub(crate) fn check(&self, problems: &mut Problems, arena: &'a Arena) {
         let Some(object) = self.0 else { return };
-        let variables = Place::Root.member("variables");
+        const VARIABLES: Place<'_> = Place::Member(&Place::Root, "variables");
         let mut object = Object::new(object, arena);
         while let Some((name, value)) = object.next() {
-            let place = variables.member(name);
+            let place = VARIABLES.member(name);
             if !values::is_variable_name(name) {
                 problems.add(
                     &place,
@@ -52,7 +52,7 @@ impl<'a> Variables<'a> {
                 problems.add(&place, expected("a string", &value));
             }
         }
-        object.report(&variables, problems);
+        object.report(&VARIABLES, problems);
     }
 }
 

@@ -18,9 +18,10 @@ fn call(operation: &[u8], payload: &[u8]) -> Option<String> {
 
 /// Asks the host for something that Kubernetes holds.
 fn ask(operation: &str, request: &str) -> Result<String, String> {
-    let not_utf8 = |_| "the host's answer is not UTF-8".to_owned();
-    match wapc::host_call("kubewarden", "kubernetes", operation, request) {
-        Ok(answer) => String::from_utf8(answer).map_err(not_utf8),
-        Err(error) => Err(String::from_utf8(error).unwrap_or_else(not_utf8)),
+    let (answered, answer) = wapc::host_call("kubewarden", "kubernetes", operation, request);
+    match String::from_utf8(answer) {
+        Ok(text) if answered => Ok(text),
+        Ok(error) => Err(error),
+        Err(_) => Err("the host's answer is not UTF-8".to_owned()),
     }
 }

@@ -1,6 +1,7 @@
 //! The one host call: an object of the cluster
 //! (<https://docs.kubewarden.io/reference/spec/host-capabilities/kubernetes>).
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::cell::OnceCell;
 
@@ -78,7 +79,7 @@ fn holds(text: &str, part: &str) -> bool {
 pub(crate) fn held<'a, T>(
     answer: Answer,
     cell: &'a OnceCell<String>,
-    read: impl FnOnce(&'a str) -> Result<Option<T>, ReadError>,
+    read: impl FnOnce(&'a str) -> Result<Option<T>, Box<ReadError>>,
 ) -> Found<T> {
     match answer {
         Found::There(text) => match read(cell.get_or_init(|| text)) {

@@ -37,20 +37,13 @@ pub type HostCall<'h> = dyn Fn(&str, &str) -> Result<String, String> + 'h;
 #[must_use]
 pub fn validate(payload: &[u8], host_call: &HostCall<'_>) -> String {
     let arena = Arena::default();
-    let read = core::str::from_utf8(payload)
-        .map_err(|_| "the request could not be read: expected UTF-8".to_owned())
-        .and_then(|text| {
-            Review::read(text, &arena)
-                .map_err(|error| "the request could not be read: ".to_owned() + &error.message())
-        });
-    let (request, settings) = match read {
+    let Ok(text) = core::str::from_utf8(payload) else { return unreadable("expected UTF-8") };
+    let (request, settings) = match Review::read(text, &arena) {
         Ok(Review { request: Some(request), settings, .. }) => (request, settings),
-        Ok(_) => {
-            return response::refused(400, "the request could not be read: expected `request`, found none");
-        }
-        Err(message) => return response::refused(400, &message),
+        Ok(_) => return unreadable("expected `request`, found none"),
+        Err(error) => return unreadable(&error.message()),
     };
-    let (settings, problems) = settings.unwrap_or_default();
+    let (settings, problems) = settings.unwrap_or_else(|| Settings::read("null", &arena));
     let admission = Admission::new(&request, &settings, &problems);
     let (service_account, config_map) = (OnceCell::new(), OnceCell::new());
     let mut facts = Facts::default();
@@ -72,6 +65,10 @@ pub fn validate(payload: &[u8], host_call: &HostCall<'_>) -> String {
         }
     }
     response::of(&admission.decide(&facts))
+}
+
+fn unreadable(why: &str) -> String {
+    response::refused(400, &("the request could not be read: ".to_owned() + why))
 }
 
 /// Checks settings; the document is JSON as the user wrote it.

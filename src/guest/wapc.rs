@@ -53,7 +53,8 @@ extern "C" fn __guest_call(operation_len: usize, payload_len: usize) -> i32 {
                 1
             }
             None => {
-                let error = [&b"No handler registered for function "[..], &operation].concat();
+                let mut error = b"No handler registered for function ".to_vec();
+                error.extend_from_slice(&operation);
                 __guest_error(error.as_ptr(), error.len());
                 0
             }
@@ -61,13 +62,8 @@ extern "C" fn __guest_call(operation_len: usize, payload_len: usize) -> i32 {
     }
 }
 
-/// Calls the host: its answer, or its error.
-pub(super) fn host_call(
-    binding: &str,
-    namespace: &str,
-    operation: &str,
-    payload: &str,
-) -> Result<Vec<u8>, Vec<u8>> {
+/// Calls the host: whether it answered, and its answer or its error.
+pub(super) fn host_call(binding: &str, namespace: &str, operation: &str, payload: &str) -> (bool, Vec<u8>) {
     // SAFETY: the host reads as many bytes as it is told.
     let answered = unsafe {
         #[rustfmt::skip]
@@ -87,7 +83,7 @@ pub(super) fn host_call(
             __host_error(answer.as_mut_ptr())
         }
         answer.set_len(len);
-        if answered { Ok(answer) } else { Err(answer) }
+        (answered, answer)
     }
 }
 

@@ -150,7 +150,7 @@ fn found<'a, T>(
     name: &str,
     host_call: &dyn Fn(&str) -> Result<String, String>,
     cell: &'a OnceCell<String>,
-    read: impl FnOnce(&'a str) -> Result<Option<T>, pod_identity_core::ReadError>,
+    read: impl FnOnce(&'a str) -> Result<Option<T>, Box<pod_identity_core::ReadError>>,
 ) -> Found<T> {
     let unknown = |reason| Found::Unknown(Unknown { reason, remedy: "ask again" });
     match host_call(&serde_json::json!({"kind": kind, "namespace": namespace, "name": name}).to_string()) {

@@ -14,11 +14,11 @@ use crate::json::Arena;
 use crate::mapping::{self, Entry, Pair};
 use crate::message::message;
 use crate::names::{self, Names};
-use crate::plan::{Plan, Plans, Target, Token, candidates, has_all};
+use crate::plan::{Plan, Plans, Target, Token, has_all, targets};
 use crate::pod::{Metadata, Pod};
 use crate::refusal::{Refusal, RefusalReason};
 use crate::review::{Request, Subject};
-use crate::service_account::Annotations;
+use crate::service_account::{Annotations, NO_ANNOTATIONS};
 use crate::settings::{ContainerCredentials, Mode, Problems, Settings};
 use crate::values::container_names;
 use crate::verify::Verification;
@@ -109,7 +109,7 @@ struct PodState<'a> {
     /// For an update of ephemeral containers, those that were there before.
     old_ephemeral: Option<Names<'a>>,
     credentials: Option<&'a ContainerCredentials<'a>>,
-    mapped: OnceCell<Result<Option<Entry<'a>>, Problems>>,
+    mapped: OnceCell<Result<Option<Box<Entry<'a>>>, Problems>>,
 }
 
 impl<'a> Admission<'a> {
@@ -155,7 +155,7 @@ impl<'a> Admission<'a> {
 
 impl<'a> PodState<'a> {
     fn new(request: &'a Request<'a>, settings: &'a Settings<'a>) -> Result<Self, Refusal> {
-        let unreadable = |error: ReadError| Refusal::unreadable("the pod", &error);
+        let unreadable = |error: Box<ReadError>| Refusal::unreadable("the pod", &error);
         let pod = Pod::read(request.object.unwrap_or("null"), request.arena).map_err(unreadable)?;
         let containers = Names::of(pod.all_containers().map(|container| container.name));
         let annotations =
@@ -219,7 +219,11 @@ impl<'a> PodState<'a> {
     }
 
     /// The entry of the settings' mapping. Looked up once, and only when it matters.
-    fn mapped(&self, request: &Request<'a>, settings: &Settings<'a>) -> &Result<Option<Entry<'a>>, Problems> {
+    fn mapped(
+        &self,
+        request: &Request<'a>,
+        settings: &Settings<'a>,
+    ) -> &Result<Option<Box<Entry<'a>>>, Problems> {
         self.mapped.get_or_init(|| mapping::find_in_settings(settings, self.pair(request), request.arena))
     }
 
@@ -249,10 +253,10 @@ impl<'a> PodState<'a> {
 
     /// Whether anything that is looked up can change the answer: some container could be given something.
     fn can_matter(&self, settings: &'a Settings<'a>, arena: &'a Arena) -> bool {
-        let selection = Selection::new(&self.annotations, &Annotations::default());
-        let mut targets = candidates(&self.pod, self.old_ephemeral.as_ref())
-            .into_iter()
-            .filter(|target| selection.serves(target.container.name, self.old_ephemeral.is_some()));
+        let selection = Selection::new(&self.annotations, &NO_ANNOTATIONS);
+        let targets = targets(&self.pod, self.old_ephemeral.as_ref(), &|container| {
+            selection.serves(container.name, self.old_ephemeral.is_some())
+        });
         match self.credentials {
             Some(credentials) if settings.mode == Mode::Mutate => {
                 let identity = Identity {
@@ -265,9 +269,9 @@ impl<'a> PodState<'a> {
                     selection: Selection::default(),
                 };
                 let token = Token::new(&identity, settings, &self.pod, arena);
-                targets.any(|target| !has_all(target.container, &token))
+                targets.iter().any(|target| !has_all(target.container, &token))
             }
-            _ => targets.next().is_some(),
+            _ => !targets.is_empty(),
         }
     }
 
@@ -320,13 +324,12 @@ impl<'a> PodState<'a> {
             Resolved::None => return self.unserved(request, settings, account, Unchanged::NoIdentity),
             Resolved::Unknown => return self.unserved(request, settings, account, Unchanged::LookupUnknown),
         };
-        let mut targets = candidates(&self.pod, self.old_ephemeral.as_ref());
-        targets.retain(|target| {
+        let targets = targets(&self.pod, self.old_ephemeral.as_ref(), &|container| {
             let has_role = match &identity.method {
-                Method::WebIdentity(roles) => roles.of(target.container.name).is_some(),
+                Method::WebIdentity(roles) => roles.of(container.name).is_some(),
                 Method::ContainerCredentials(_) => true,
             };
-            has_role && identity.selection.serves(target.container.name, self.old_ephemeral.is_some())
+            has_role && identity.selection.serves(container.name, self.old_ephemeral.is_some())
         });
         if self.annotations.include.is_none()
             && identity.selection.serves_none()
@@ -428,9 +431,7 @@ impl<'a> PodState<'a> {
         for text in texts {
             account.warn(Reason::BadValue, text);
         }
-        if self.old_ephemeral.is_none()
-            && Selection::new(&self.annotations, &Annotations::default()).serves_none()
-        {
+        if self.old_ephemeral.is_none() && Selection::new(&self.annotations, &NO_ANNOTATIONS).serves_none() {
             warn_of_none_included(Source::Pod, account);
         }
     }

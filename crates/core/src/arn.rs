@@ -120,7 +120,7 @@ pub fn is_partition(text: &str) -> bool {
 /// (<https://github.com/aws/aws-sdk-go-v2/blob/main/internal/endpoints/awsrulesfn/partitions.json>).
 #[must_use]
 pub fn partition_of_region(region: &str) -> &'static str {
-    [
+    const PARTITIONS: &[(&str, &str)] = &[
         ("cn-", "aws-cn"),
         ("us-gov-", "aws-us-gov"),
         ("us-iso-", "aws-iso"),
@@ -128,10 +128,8 @@ pub fn partition_of_region(region: &str) -> &'static str {
         ("eu-isoe-", "aws-iso-e"),
         ("us-isof-", "aws-iso-f"),
         ("eusc-", "aws-eusc"),
-    ]
-    .into_iter()
-    .find_map(|(prefix, partition)| region.starts_with(prefix).then_some(partition))
-    .unwrap_or("aws")
+    ];
+    PARTITIONS.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
 }
 
 /// What a bare role name is completed with.

@@ -1,6 +1,7 @@
 //! Why a document could not be read: where, and what was expected. Never holds the document itself.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -51,7 +52,7 @@ pub enum Fault {
     },
 }
 
-/// A document could not be read.
+/// A document could not be read. It is handed on in a box, so that what is read is not moved about with room for it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ReadError {
     /// What was wrong.
@@ -64,8 +65,8 @@ pub struct ReadError {
 
 impl ReadError {
     #[cold]
-    pub(crate) fn new(fault: Fault) -> Self {
-        Self { fault, at: 0, path: Vec::new() }
+    pub(crate) fn new(fault: Fault) -> Box<Self> {
+        Box::new(Self { fault, at: 0, path: Vec::new() })
     }
 }
 

@@ -1,9 +1,10 @@
 //! What a host looked up.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use crate::error::{Fault, ReadError};
-use crate::json::{Arena, Scanner};
+use crate::json::{Arena, Scanner, members};
 use crate::mapping::Mapping;
 use crate::pod::{Metadata, StringMap};
 
@@ -74,7 +75,12 @@ impl<'a> ServiceAccount<'a> {
     /// # Errors
     ///
     /// When it is not the one that was asked for.
-    pub fn read(text: &'a str, namespace: &str, name: &str, arena: &'a Arena) -> Result<Self, ReadError> {
+    pub fn read(
+        text: &'a str,
+        namespace: &str,
+        name: &str,
+        arena: &'a Arena,
+    ) -> Result<Self, Box<ReadError>> {
         let (kind, metadata, _) = read_object(text, "", arena)?;
         if kind == Some("ServiceAccount")
             && metadata.namespace == Some(namespace)
@@ -114,7 +120,7 @@ impl<'a> ConfigMap<'a> {
         name: &str,
         key: &str,
         arena: &'a Arena,
-    ) -> Result<Option<Self>, ReadError> {
+    ) -> Result<Option<Self>, Box<ReadError>> {
         let (kind, metadata, document) = read_object(text, key, arena)?;
         let is = |found: Option<&str>, wanted: &str| found.is_none_or(|found| found == wanted);
         if is(kind, "ConfigMap") && is(metadata.namespace, namespace) && is(metadata.name, name) {
@@ -125,20 +131,22 @@ impl<'a> ConfigMap<'a> {
     }
 }
 
+members!(ObjectMember { Kind: "kind", Metadata: "metadata", Data: "data" });
+
 /// Its kind, its metadata, and what its data holds under a key.
 fn read_object<'a>(
     text: &'a str,
     key: &str,
     arena: &'a Arena,
-) -> Result<(Option<&'a str>, Metadata<'a>, Option<&'a str>), ReadError> {
+) -> Result<(Option<&'a str>, Metadata<'a>, Option<&'a str>), Box<ReadError>> {
     let mut s = Scanner::new(text, arena);
     let (mut kind, mut metadata, mut document) = (None, Metadata::default(), None);
-    if let Some(mut members) = s.object(&["kind", "metadata", "data"]) {
-        while let Some(field) = members.next(&mut s) {
-            match field {
-                "kind" => kind = s.optional_string(),
-                "metadata" => metadata = Metadata::read(&mut s),
-                _ => document = read_data(&mut s, key),
+    if let Some(mut members) = s.object(ObjectMember::NAMES) {
+        while let Some(member) = members.next(&mut s).and_then(ObjectMember::at) {
+            match member {
+                ObjectMember::Kind => kind = s.optional_string(),
+                ObjectMember::Metadata => metadata = Metadata::read(&mut s),
+                ObjectMember::Data => document = read_data(&mut s, key),
             }
         }
     }

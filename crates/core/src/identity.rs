@@ -14,7 +14,7 @@ use crate::message::{escape_into, message};
 use crate::names::Names;
 use crate::plan::Target;
 use crate::refusal::{Refusal, RefusalReason};
-use crate::service_account::Annotations;
+use crate::service_account::{Annotations, NO_ANNOTATIONS};
 use crate::settings::{ContainerCredentials, OnError, Problems, Settings};
 use crate::values::{AUDIENCE, Region, TokenExpiration, container_names, is_audience, parse_bool};
 
@@ -140,7 +140,7 @@ pub(crate) enum Resolved<'a> {
 }
 
 /// Passes over the settings' mapping, which is only done when nothing else decides.
-pub(crate) type Mapped<'m, 'a> = &'m dyn Fn() -> &'m Result<Option<Entry<'a>>, Problems>;
+pub(crate) type Mapped<'m, 'a> = &'m dyn Fn() -> &'m Result<Option<Box<Entry<'a>>>, Problems>;
 
 /// The lookups that a resolution needs, and what it reads.
 pub(crate) struct Resolver<'r, 'a> {
@@ -161,11 +161,13 @@ impl<'a> Resolver<'_, 'a> {
         credentials: Option<&'a ContainerCredentials<'a>>,
         facts: &'a Facts<'a>,
     ) -> Result<Resolved<'a>, Refusal> {
+        let written;
         let service_account = match &facts.service_account {
             Some(Found::There(found)) => {
-                Annotations::read(&found.annotations, self.settings.annotation_prefix)
+                written = Annotations::read(&found.annotations, self.settings.annotation_prefix)
                     .map_err(|error| Refusal::unreadable("the service account's annotations", &error))?
-                    .without_managed(self.settings.annotation_prefix, self.account, self.arena)
+                    .without_managed(self.settings.annotation_prefix, self.account, self.arena);
+                &written
             }
             Some(Found::Unknown(unknown)) => match credentials {
                 None => {
@@ -178,22 +180,22 @@ impl<'a> Resolver<'_, 'a> {
                         Reason::LookupUnknown,
                         "container credentials are given with their defaults: ".to_owned() + &text,
                     );
-                    Annotations::default()
+                    &NO_ANNOTATIONS
                 }
             },
             Some(Found::NotThere) => {
                 self.account.look(Field::Role, Source::ServiceAccount, Said::NotThere);
-                Annotations::default()
+                &NO_ANNOTATIONS
             }
-            None => Annotations::default(),
+            None => &NO_ANNOTATIONS,
         };
         if let Some(credentials) = credentials {
             let method = Method::ContainerCredentials(credentials);
             let said = Said::Value(Shown::Text("container credentials"));
             self.account.look(Field::Role, Source::ContainerCredentials, said);
-            return Ok(Resolved::Identity(Box::new(self.values(method, pod, &service_account, None))));
+            return Ok(Resolved::Identity(Box::new(self.values(method, pod, service_account, None))));
         }
-        let (roles, entry) = match self.roles(&service_account, mapped, facts)? {
+        let (roles, entry) = match self.roles(service_account, mapped, facts)? {
             Ok(found) => found,
             Err(unknown) => {
                 self.account.look(Field::Role, Source::ConfigMap(None), Said::Unknown);
@@ -204,7 +206,7 @@ impl<'a> Resolver<'_, 'a> {
             return Ok(Resolved::None);
         }
         let method = Method::WebIdentity(roles);
-        Ok(Resolved::Identity(Box::new(self.values(method, pod, &service_account, entry.as_ref()))))
+        Ok(Resolved::Identity(Box::new(self.values(method, pod, service_account, entry.as_deref()))))
     }
 
     /// A service account's roles, and the entry of the mapping that supplied them.
@@ -214,7 +216,7 @@ impl<'a> Resolver<'_, 'a> {
         service_account: &Annotations<'a>,
         mapped: Mapped<'_, 'a>,
         facts: &'a Facts<'a>,
-    ) -> Result<Result<(Roles<'a>, Option<Entry<'a>>), Unknown>, Refusal> {
+    ) -> Result<Result<(Roles<'a>, Option<Box<Entry<'a>>>), Unknown>, Refusal> {
         let mut roles = Roles::default();
         for (container, role) in &service_account.container_roles {
             if !self.containers.contain(container) {
@@ -266,7 +268,7 @@ impl<'a> Resolver<'_, 'a> {
         &mut self,
         mapped: Mapped<'_, 'a>,
         facts: &'a Facts<'a>,
-    ) -> Result<Result<Option<(Entry<'a>, Source<'a>)>, Unknown>, Refusal> {
+    ) -> Result<Result<Option<(Box<Entry<'a>>, Source<'a>)>, Unknown>, Refusal> {
         let entry = mapped().as_ref().map_err(Refusal::settings)?;
         if let Some(entry) = entry.clone() {
             let source = Source::Mapping(Some(entry.key));

@@ -3,6 +3,7 @@
 //! Everything that is skipped is checked all the same, so that what is handed on is JSON. Nothing recurses,
 //! and no input costs more than linear time.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::error::{Fault, ReadError, Segment};
@@ -13,7 +14,7 @@ mod outline;
 mod skip;
 mod spans;
 mod text;
-pub(crate) use members::{Elements, Members};
+pub(crate) use members::{Elements, Members, members};
 pub(crate) use text::holds_wildcard;
 pub use text::write_string;
 
@@ -99,7 +100,7 @@ pub(crate) struct Scanner<'a> {
     depth: usize,
     arena: &'a Arena,
     path: Vec<Segment>,
-    error: Option<ReadError>,
+    error: Option<Box<ReadError>>,
     /// A place in the outline of the document that the text is a part of, and where in it the text begins.
     #[cfg(not(target_arch = "wasm32"))]
     outline: Option<(outline::Cursor<'a>, usize)>,
@@ -107,6 +108,7 @@ pub(crate) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     /// At the start of a text.
+    #[cfg_attr(target_arch = "wasm32", inline(never))]
     pub(crate) fn new(text: &'a str, arena: &'a Arena) -> Self {
         Self {
             text,
@@ -130,11 +132,11 @@ impl<'a> Scanner<'a> {
     }
 
     /// What was read, unless there was an error, or something follows it.
-    pub(crate) fn result<T>(mut self, read: T) -> Result<T, ReadError> {
+    pub(crate) fn result<T>(mut self, read: T) -> Result<T, Box<ReadError>> {
         self.finish().map_or(Ok(read), Err)
     }
 
-    fn finish(&mut self) -> Option<ReadError> {
+    fn finish(&mut self) -> Option<Box<ReadError>> {
         if self.error.is_none() && self.peek().is_some() {
             self.syntax("the end of the document");
         }
@@ -145,7 +147,8 @@ impl<'a> Scanner<'a> {
     #[cold]
     pub(crate) fn fail(&mut self, fault: Fault) {
         if self.error.is_none() {
-            self.error = Some(ReadError { fault, at: self.at, path: core::mem::take(&mut self.path) });
+            let path = core::mem::take(&mut self.path);
+            self.error = Some(Box::new(ReadError { fault, at: self.at, path }));
         }
         // Nothing more to read, whatever the caller expects.
         self.at = self.text.len();
@@ -359,7 +362,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// What has ended reading.
-    pub(crate) fn error(&self) -> Option<&ReadError> {
+    pub(crate) fn error(&self) -> Option<&Box<ReadError>> {
         self.error.as_ref()
     }
 }

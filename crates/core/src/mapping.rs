@@ -4,6 +4,7 @@
 //! entries that match.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -13,7 +14,7 @@ use crate::error::{Fault, ReadError};
 use crate::glob::{Glob, GlobError};
 use crate::json::{Arena, Scanner, Value, holds_wildcard};
 use crate::message::{message, number};
-use crate::settings::{Place, Problems, Settings, each_member, repeated, report_repeated};
+use crate::settings::{Object, Place, Problems, Settings, repeated};
 
 mod entry;
 // A guest lives for one call: the index would take longer than the look-up, and kilobytes of the module.
@@ -28,6 +29,8 @@ pub use template::Variables;
 
 /// Entries that a mapping may have.
 pub const MAX_ENTRIES: usize = 100_000;
+/// Where the settings' mapping stands.
+const MAPPING: Place<'_> = Place::Member(&Place::Root, "mapping");
 const TOO_MANY: Fault = Fault::TooMany { what: "entries", limit: MAX_ENTRIES };
 
 /// A document with entries.
@@ -156,13 +159,12 @@ pub(crate) fn find_in_settings<'a>(
     settings: &Settings<'a>,
     pair: Pair<'_>,
     arena: &'a Arena,
-) -> Result<Option<Entry<'a>>, Problems> {
+) -> Result<Option<Box<Entry<'a>>>, Problems> {
     let Some(document) = settings.mapping else { return Ok(None) };
-    let mapping = Place::Root.member("mapping");
     let mut problems = Problems::default();
     let found = best(document, pair, arena, &mut |key, value| match value {
         Ok(value) => {
-            Entry::read_settings(key, value, settings, pair, &mapping.member(key), &mut problems, arena)
+            Entry::read_settings(key, value, settings, pair, &MAPPING.member(key), &mut problems, arena)
         }
         // It matches nothing. Whoever validates the settings says so.
         Err(_) => None,
@@ -171,7 +173,7 @@ pub(crate) fn find_in_settings<'a>(
         Ok(found) if problems.is_empty() => Ok(found),
         Ok(_) => Err(problems),
         Err(error) => {
-            problems.add(&mapping, error.message());
+            problems.add(&MAPPING, error.message());
             Err(problems)
         }
     }
@@ -189,7 +191,7 @@ pub(crate) fn find_in_config_map<'a>(
     pair: Pair<'_>,
     notices: &mut Notices,
     arena: &'a Arena,
-) -> Result<Option<Entry<'a>>, ReadError> {
+) -> Result<Option<Box<Entry<'a>>>, Box<ReadError>> {
     // An empty document is an empty mapping: that is how a config map starts its life.
     if document.text().trim().is_empty() {
         return Ok(None);
@@ -204,14 +206,14 @@ pub(crate) fn find_in_config_map<'a>(
 }
 
 /// What is made of a key that matches, or that is malformed.
-type OnMatch<'f, 'a> = &'f mut dyn FnMut(&'a str, Result<Value<'a>, KeyError>) -> Option<Entry<'a>>;
+type OnMatch<'f, 'a> = &'f mut dyn FnMut(&'a str, Result<Value<'a>, KeyError>) -> Option<Box<Entry<'a>>>;
 
 fn best<'a>(
     mapping: Mapping<'a>,
     pair: Pair<'_>,
     arena: &'a Arena,
     on_match: OnMatch<'_, 'a>,
-) -> Result<Option<Entry<'a>>, ReadError> {
+) -> Result<Option<Box<Entry<'a>>>, Box<ReadError>> {
     let best = Best { pair, entry: None };
     match mapping {
         Mapping::Text(text) => best.in_text(text, arena, on_match),
@@ -223,7 +225,7 @@ fn best<'a>(
 /// The best of the entries so far.
 struct Best<'p, 'a> {
     pair: Pair<'p>,
-    entry: Option<Entry<'a>>,
+    entry: Option<Box<Entry<'a>>>,
 }
 
 impl<'a> Best<'_, 'a> {
@@ -232,7 +234,7 @@ impl<'a> Best<'_, 'a> {
         object: &'a str,
         arena: &'a Arena,
         on_match: OnMatch<'_, 'a>,
-    ) -> Result<Option<Entry<'a>>, ReadError> {
+    ) -> Result<Option<Box<Entry<'a>>>, Box<ReadError>> {
         let mut s = Scanner::new(object, arena);
         let mut count = 0;
         let Some(mut members) = s.object(&[]) else { return s.result(None) };
@@ -291,9 +293,11 @@ pub(crate) fn check<'a>(
     problems: &mut Problems,
     arena: &'a Arena,
 ) {
-    let mapping = Place::Root.member("mapping");
-    let members = each_member(document, arena, &mut |key, value| {
-        let place = mapping.member(key);
+    let mut entries = Object::new(document, arena);
+    let mut count = 0;
+    while let Some((key, value)) = entries.next() {
+        count += 1;
+        let place = MAPPING.member(key);
         match Key::parse(key) {
             Ok(parsed) => {
                 let pair = parsed.pair();
@@ -301,12 +305,12 @@ pub(crate) fn check<'a>(
             }
             Err(error) => problems.add(&place, error.message().to_owned()),
         }
-    });
-    if members.as_ref().is_ok_and(|keys| keys.len() > MAX_ENTRIES) {
-        problems
-            .add(&mapping, message("too many entries: expected at most {=}", &[&number(MAX_ENTRIES as u64)]));
     }
-    report_repeated(members, &mapping, problems);
+    if count > MAX_ENTRIES {
+        problems
+            .add(&MAPPING, message("too many entries: expected at most {=}", &[&number(MAX_ENTRIES as u64)]));
+    }
+    entries.report(&MAPPING, problems);
 }
 
 /// What there is to say of a config map's mapping, whoever is looked up in it.
@@ -339,7 +343,8 @@ pub fn check_config_map<'a>(
     if document.trim().is_empty() {
         return Ok(check);
     }
-    let keys = each_member(document, arena, &mut |key, value| {
+    let mut entries = Object::new(document, arena);
+    while let Some((key, value)) = entries.next() {
         let mut notices = Notices::default();
         match Key::parse(key) {
             Ok(parsed) => {
@@ -350,8 +355,8 @@ pub fn check_config_map<'a>(
         check.problems += notices.0.len();
         let room = ConfigMapCheck::NOTICES.saturating_sub(check.notices.len());
         check.notices.extend(notices.0.into_iter().take(room));
-    })
-    .map_err(|error| error.message())?;
+    }
+    let keys = entries.names().map_err(|error| error.message())?;
     check.entries = keys.len();
     if check.entries > MAX_ENTRIES {
         return Err(ReadError::new(Fault::TooMany { what: "entries", limit: MAX_ENTRIES }).message());
@@ -367,24 +372,22 @@ pub fn check_config_map<'a>(
 #[must_use]
 pub fn ambiguous_templates<'a>(settings: &Settings<'a>, arena: &'a Arena) -> Problems {
     let mut found = Problems::default();
-    let mapping = Place::Root.member("mapping");
     if let Some(document) = settings.mapping {
-        let members = each_member(document.text(), arena, &mut |key, value| {
-            let Ok(parsed) = Key::parse(key) else { return };
+        let mut entries = Object::new(document.text(), arena);
+        while let Some((key, value)) = entries.next() {
+            let Ok(parsed) = Key::parse(key) else { continue };
             if parsed.namespace.is_exact() || parsed.service_account.is_exact() {
-                return;
+                continue;
             }
             entry::each_role(value, arena, &mut |role| {
                 if template::is_ambiguous(role) {
                     found.add(
-                        &mapping.member(key),
+                        &MAPPING.member(key),
                         "two service accounts can be given the same role: put a character that no name holds, such as `_` or `/`, between `{namespace}` and `{serviceAccount}`".to_owned(),
                     );
                 }
             });
-        });
-        // A document that is not JSON is reported where it is read.
-        drop(members);
+        }
     }
     found
 }

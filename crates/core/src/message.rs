@@ -2,6 +2,8 @@
 
 use alloc::string::String;
 
+use crate::ascii::cut;
+
 /// Characters of somebody's text that a message shows.
 const SHOWN: usize = 200;
 
@@ -10,20 +12,22 @@ const SHOWN: usize = 200;
 /// In place of `format!`, so that nothing gets into a message as it came, and for a third of the code.
 pub(crate) fn message(template: &str, texts: &[&str]) -> String {
     let mut out = String::with_capacity(template.len() + 64);
-    let mut texts = texts.iter();
-    for part in template.split_inclusive('}') {
-        match (part.strip_suffix("{}"), part.strip_suffix("{=}")) {
-            (Some(before), _) => {
-                out.push_str(before);
-                escape_into(&mut out, texts.next().copied().unwrap_or_default(), SHOWN);
-            }
-            (_, Some(before)) => {
-                out.push_str(before);
-                out.push_str(texts.next().copied().unwrap_or_default());
-            }
-            _ => out.push_str(part),
-        }
+    let mut texts = texts.iter().copied();
+    let mut rest = template;
+    while let Some((before, after)) = cut(rest, b'{') {
+        out.push_str(before);
+        rest = if let Some(behind) = after.strip_prefix('}') {
+            escape_into(&mut out, texts.next().unwrap_or_default(), SHOWN);
+            behind
+        } else if let Some(behind) = after.strip_prefix("=}") {
+            out.push_str(texts.next().unwrap_or_default());
+            behind
+        } else {
+            out.push('{');
+            after
+        };
     }
+    out.push_str(rest);
     out
 }
 

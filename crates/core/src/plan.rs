@@ -125,13 +125,17 @@ pub(crate) struct Target<'p, 'a> {
     pub(crate) container: &'p Container<'a>,
 }
 
-/// The containers of an admission, before anybody selects: all of a new pod, or the new ephemeral ones.
-pub(crate) fn candidates<'p, 'a>(pod: &'p Pod<'a>, old_ephemeral: Option<&Names<'_>>) -> Vec<Target<'p, 'a>> {
+/// The containers of an admission that are wanted: of all of a new pod, or of the new ephemeral ones.
+pub(crate) fn targets<'p, 'a>(
+    pod: &'p Pod<'a>,
+    old_ephemeral: Option<&Names<'_>>,
+    wanted: &dyn Fn(&Container<'a>) -> bool,
+) -> Vec<Target<'p, 'a>> {
     let mut found = Vec::new();
     let mut add = |list, containers: &'p [Container<'a>]| {
         for (index, container) in containers.iter().enumerate() {
             let is_old = old_ephemeral.is_some_and(|old| old.contain(container.name));
-            if !is_old {
+            if !is_old && wanted(container) {
                 found.push(Target { list, index, container });
             }
         }

@@ -1,10 +1,11 @@
 //! A borrowed view of a pod: the dozen fields that matter, and where in the text additions go.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::error::{Fault, ReadError};
-use crate::json::{Arena, Scanner};
+use crate::json::{Arena, Scanner, members};
 use crate::path::Os;
 
 mod container;
@@ -104,7 +105,7 @@ impl<'a> StringMap<'a> {
     /// # Errors
     ///
     /// When the key is there twice.
-    pub(crate) fn get(&self, key: &str) -> Result<Option<&'a str>, ReadError> {
+    pub(crate) fn get(&self, key: &str) -> Result<Option<&'a str>, Box<ReadError>> {
         let mut values = self.iter().filter(|(k, _)| *k == key).map(|(_, value)| value);
         let value = values.next();
         match values.next() {
@@ -125,21 +126,28 @@ pub(crate) struct Metadata<'a> {
     pub(crate) slot: Slot,
 }
 
+members!(MetadataMember {
+    Name: "name",
+    GenerateName: "generateName",
+    Namespace: "namespace",
+    Labels: "labels",
+    Annotations: "annotations",
+});
+
 impl<'a> Metadata<'a> {
     pub(crate) fn read(s: &mut Scanner<'a>) -> Self {
         let mut metadata = Self::default();
-        let Some(mut members) = s.object(&["name", "generateName", "namespace", "labels", "annotations"])
-        else {
+        let Some(mut members) = s.object(MetadataMember::NAMES) else {
             metadata.slot = Slot::null(s);
             return metadata;
         };
-        while let Some(field) = members.next(s) {
-            match field {
-                "name" => metadata.name = name(s),
-                "generateName" => metadata.generate_name = name(s),
-                "namespace" => metadata.namespace = name(s),
-                "labels" => metadata.labels = StringMap::read(s),
-                _ => metadata.annotations = StringMap::read(s),
+        while let Some(member) = members.next(s).and_then(MetadataMember::at) {
+            match member {
+                MetadataMember::Name => metadata.name = name(s),
+                MetadataMember::GenerateName => metadata.generate_name = name(s),
+                MetadataMember::Namespace => metadata.namespace = name(s),
+                MetadataMember::Labels => metadata.labels = StringMap::read(s),
+                MetadataMember::Annotations => metadata.annotations = StringMap::read(s),
             }
         }
         metadata.slot = Slot::present(s, members.is_empty());
@@ -169,31 +177,33 @@ pub(crate) struct Pod<'a> {
     pub(crate) root: Bracket,
 }
 
-const SPEC: &[&str] = &[
-    "serviceAccountName",
-    "serviceAccount",
-    "nodeSelector",
-    "os",
-    "affinity",
-    "initContainers",
-    "containers",
-    "ephemeralContainers",
-    "volumes",
-];
+members!(PodMember { Metadata: "metadata", Spec: "spec" });
+
+members!(SpecMember {
+    ServiceAccountName: "serviceAccountName",
+    ServiceAccount: "serviceAccount",
+    NodeSelector: "nodeSelector",
+    Os: "os",
+    Affinity: "affinity",
+    InitContainers: "initContainers",
+    Containers: "containers",
+    EphemeralContainers: "ephemeralContainers",
+    Volumes: "volumes",
+});
 
 impl<'a> Pod<'a> {
     /// Reads a pod. Offsets are bytes in `text`.
-    pub(crate) fn read(text: &'a str, arena: &'a Arena) -> Result<Self, ReadError> {
+    pub(crate) fn read(text: &'a str, arena: &'a Arena) -> Result<Self, Box<ReadError>> {
         let mut s = Scanner::new(text, arena);
         let mut pod = Self::default();
-        let Some(mut members) = s.object(&["metadata", "spec"]) else {
+        let Some(mut members) = s.object(PodMember::NAMES) else {
             s.fail(Fault::Type { expected: "an object", found: "null" });
             return s.result(pod);
         };
-        while let Some(field) = members.next(&mut s) {
-            match field {
-                "metadata" => pod.metadata = Metadata::read(&mut s),
-                _ => pod.read_spec(&mut s),
+        while let Some(member) = members.next(&mut s).and_then(PodMember::at) {
+            match member {
+                PodMember::Metadata => pod.metadata = Metadata::read(&mut s),
+                PodMember::Spec => pod.read_spec(&mut s),
             }
         }
         pod.root = Bracket::closed(&s, members.is_empty());
@@ -201,19 +211,21 @@ impl<'a> Pod<'a> {
     }
 
     fn read_spec(&mut self, s: &mut Scanner<'a>) {
-        let Some(mut members) = s.object(SPEC) else { return };
+        let Some(mut members) = s.object(SpecMember::NAMES) else { return };
         let mut count = 0;
-        while let Some(field) = members.next(s) {
-            match field {
-                "serviceAccountName" => self.service_account_name = name(s),
-                "serviceAccount" => self.service_account = name(s),
-                "nodeSelector" => self.scheduling.read_node_selector(s),
-                "os" => self.scheduling.read_os(s),
-                "affinity" => self.scheduling.read_affinity(s),
-                "initContainers" => self.init_containers = Container::read_all(s, &mut count),
-                "containers" => self.containers = Container::read_all(s, &mut count),
-                "ephemeralContainers" => self.ephemeral_containers = Container::read_all(s, &mut count),
-                _ => (self.volumes, self.volumes_slot) = Volume::read_all(s),
+        while let Some(member) = members.next(s).and_then(SpecMember::at) {
+            match member {
+                SpecMember::ServiceAccountName => self.service_account_name = name(s),
+                SpecMember::ServiceAccount => self.service_account = name(s),
+                SpecMember::NodeSelector => self.scheduling.read_node_selector(s),
+                SpecMember::Os => self.scheduling.read_os(s),
+                SpecMember::Affinity => self.scheduling.read_affinity(s),
+                SpecMember::InitContainers => self.init_containers = Container::read_all(s, &mut count),
+                SpecMember::Containers => self.containers = Container::read_all(s, &mut count),
+                SpecMember::EphemeralContainers => {
+                    self.ephemeral_containers = Container::read_all(s, &mut count)
+                }
+                SpecMember::Volumes => (self.volumes, self.volumes_slot) = Volume::read_all(s),
             }
         }
         self.spec = Bracket::closed(s, members.is_empty());

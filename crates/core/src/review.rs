@@ -1,8 +1,10 @@
 //! An admission request
 //! (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request>).
 
+use alloc::boxed::Box;
+
 use crate::error::{Fault, ReadError};
-use crate::json::{Arena, Scanner};
+use crate::json::{Arena, Scanner, members};
 use crate::settings::{Problems, Settings};
 
 /// What is being done to an object.
@@ -43,27 +45,31 @@ pub struct Review<'a> {
     pub settings: Option<(Settings<'a>, Problems)>,
 }
 
+members!(ReviewMember { ApiVersion: "apiVersion", Kind: "kind", Request: "request", Settings: "settings" });
+
 impl<'a> Review<'a> {
     /// Reads a whole document.
     ///
     /// # Errors
     ///
     /// When it is not JSON, nested too deep, or not of this shape.
-    pub fn read(text: &'a str, arena: &'a Arena) -> Result<Self, ReadError> {
+    pub fn read(text: &'a str, arena: &'a Arena) -> Result<Self, Box<ReadError>> {
         #[cfg(not(target_arch = "wasm32"))]
         arena.outline(text);
         let mut s = Scanner::new(text, arena);
         let mut review = Self { api_version: None, kind: None, request: None, settings: None };
-        let Some(mut members) = s.object(&["apiVersion", "kind", "request", "settings"]) else {
+        let Some(mut members) = s.object(ReviewMember::NAMES) else {
             s.fail(Fault::Type { expected: "an object", found: "null" });
             return s.result(review);
         };
-        while let Some(field) = members.next(&mut s) {
-            match field {
-                "apiVersion" => review.api_version = s.optional_string(),
-                "kind" => review.kind = s.optional_string(),
-                "request" => review.request = Request::read(&mut s, arena),
-                _ => review.settings = Some(s.document(|s| Settings::read_from(s, arena))),
+        while let Some(member) = members.next(&mut s).and_then(ReviewMember::at) {
+            match member {
+                ReviewMember::ApiVersion => review.api_version = s.optional_string(),
+                ReviewMember::Kind => review.kind = s.optional_string(),
+                ReviewMember::Request => review.request = Request::read(&mut s, arena),
+                ReviewMember::Settings => {
+                    review.settings = Some(s.document(|s| Settings::read_from(s, arena)))
+                }
             }
         }
         s.result(review)
@@ -87,17 +93,18 @@ pub struct Request<'a> {
     pub(crate) arena: &'a Arena,
 }
 
-const FIELDS: &[&str] = &[
-    "uid",
-    "namespace",
-    "operation",
-    "resource",
-    "subResource",
-    "sub_resource",
-    "object",
-    "oldObject",
-    "old_object",
-];
+// Older hosts write some of them in another form.
+members!(RequestMember {
+    Uid: "uid",
+    Namespace: "namespace",
+    Operation: "operation",
+    Resource: "resource",
+    SubResource: "subResource",
+    OlderSubResource: "sub_resource",
+    Object: "object",
+    OldObject: "oldObject",
+    OlderOldObject: "old_object",
+});
 
 impl<'a> Request<'a> {
     /// Reads a request; `None` for `null`.
@@ -105,31 +112,34 @@ impl<'a> Request<'a> {
         let (mut uid, mut namespace, mut operation) = ("", "", Operation::Other);
         let (mut resource, mut sub_resource) = (Resource::default(), None);
         let (mut object, mut old_object) = (None, None);
-        let mut members = s.object(FIELDS)?;
-        while let Some(field) = members.next(s) {
-            match field {
-                "uid" => uid = s.text(),
-                "namespace" => namespace = s.text(),
-                "operation" => {
+        let mut members = s.object(RequestMember::NAMES)?;
+        while let Some(member) = members.next(s).and_then(RequestMember::at) {
+            match member {
+                RequestMember::Uid => uid = s.text(),
+                RequestMember::Namespace => namespace = s.text(),
+                RequestMember::Operation => {
                     operation = match s.optional_string() {
                         Some("CREATE") => Operation::Create,
                         Some("UPDATE") => Operation::Update,
                         _ => Operation::Other,
                     }
                 }
-                "resource" => resource = Resource::read(s),
-                // Older hosts write it in another form.
-                "subResource" | "sub_resource" => {
+                RequestMember::Resource => resource = Resource::read(s),
+                RequestMember::SubResource | RequestMember::OlderSubResource => {
                     sub_resource = s.optional_string().filter(|name| !name.is_empty()).or(sub_resource);
                 }
-                "object" => object = Some(s.skip_first()).filter(|text| *text != "null"),
-                _ => old_object = Some(s.skip_first()).filter(|text| *text != "null"),
+                RequestMember::Object => object = Some(s.skip_first()).filter(|text| *text != "null"),
+                RequestMember::OldObject | RequestMember::OlderOldObject => {
+                    old_object = Some(s.skip_first()).filter(|text| *text != "null")
+                }
             }
         }
         let subject = resource.subject(operation, sub_resource);
         Some(Self { uid, namespace, subject, object, old_object, arena })
     }
 }
+
+members!(ResourceMember { Group: "group", Resource: "resource" });
 
 #[derive(Default)]
 struct Resource<'a> {
@@ -140,10 +150,12 @@ struct Resource<'a> {
 impl<'a> Resource<'a> {
     fn read(s: &mut Scanner<'a>) -> Self {
         let mut resource = Self::default();
-        if let Some(mut members) = s.object(&["group", "resource"]) {
-            while let Some(field) = members.next(s) {
-                let text = s.text();
-                *(if field == "group" { &mut resource.group } else { &mut resource.resource }) = text;
+        if let Some(mut members) = s.object(ResourceMember::NAMES) {
+            while let Some(member) = members.next(s).and_then(ResourceMember::at) {
+                match member {
+                    ResourceMember::Group => resource.group = s.text(),
+                    ResourceMember::Resource => resource.resource = s.text(),
+                }
             }
         }
         resource

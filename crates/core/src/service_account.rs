@@ -1,6 +1,7 @@
 //! The annotations of a service account, and the ones that this software writes there.
 
-use alloc::borrow::Cow;
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -12,7 +13,7 @@ use crate::message::{message, number};
 use crate::names::Names;
 use crate::plan::{AnnotationChange, ServiceAccountPlan};
 use crate::pod::StringMap;
-use crate::settings::each_member;
+use crate::settings::Object;
 
 /// The record of what this software wrote.
 const MANAGED: &str = "managed-annotations";
@@ -31,13 +32,26 @@ pub(crate) struct Annotations<'a> {
     managed: Option<&'a str>,
 }
 
+/// Those of an object that has none.
+pub(crate) static NO_ANNOTATIONS: Annotations<'static> = Annotations {
+    role: None,
+    container_roles: Vec::new(),
+    audience: None,
+    sts_regional_endpoints: None,
+    token_expiration: None,
+    region: None,
+    skip: None,
+    include: None,
+    managed: None,
+};
+
 impl<'a> Annotations<'a> {
     /// Picks the annotations with the prefix.
     ///
     /// # Errors
     ///
     /// When one of them is there twice.
-    pub(crate) fn read(map: &StringMap<'a>, prefix: &str) -> Result<Self, ReadError> {
+    pub(crate) fn read(map: &StringMap<'a>, prefix: &str) -> Result<Self, Box<ReadError>> {
         let mut found = Self::default();
         for (key, value) in map.iter() {
             let Some(name) = key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')) else {
@@ -100,11 +114,14 @@ impl<'a> Annotations<'a> {
         let Some(text) = self.managed else { return Vec::new() };
         let mut record = Vec::new();
         let mut strings = true;
-        let members = each_member(text, arena, &mut |key, value| match value {
-            Value::String(value) => record.push((key, value)),
-            _ => strings = false,
-        });
-        if members.is_err() || !strings {
+        let mut members = Object::new(text, arena);
+        while let Some((key, value)) = members.next() {
+            match value {
+                Value::String(value) => record.push((key, value)),
+                _ => strings = false,
+            }
+        }
+        if members.names().is_err() || !strings {
             let place = &account.scope;
             let text = message(
                 "annotation `{=}/{=}` of service account `{}/{}` is ignored: `{}` is not a JSON object of texts",
@@ -121,16 +138,15 @@ impl<'a> Annotations<'a> {
     pub(crate) fn complete(
         &self,
         map: &StringMap<'a>,
-        entry: Option<&Entry<'_>>,
+        entry: Option<&Entry<'a>>,
         prefix: &str,
         account: &mut Account<'a>,
         arena: &'a Arena,
     ) -> Option<ServiceAccountPlan> {
         let record = self.record(account, arena);
-        let wanted = wanted(entry);
         let mut changes = Vec::new();
         let mut managed = String::new();
-        for (name, value) in wanted {
+        for (name, value) in wanted(entry, arena) {
             let key = message("{=}/{=}", &[prefix, name]);
             let recorded = record.iter().find(|(k, _)| *k == key).map(|(_, value)| *value);
             let current = map.iter().find(|(k, _)| *k == key).map(|(_, value)| value);
@@ -139,17 +155,17 @@ impl<'a> Annotations<'a> {
             if current.is_some() && current != recorded && !(empty_role && value.is_some()) {
                 continue;
             }
-            if let Some(value) = &value {
+            if let Some(value) = value {
                 managed.push(if managed.is_empty() { '{' } else { ',' });
                 write_string(&mut managed, &key);
                 managed.push(':');
                 write_string(&mut managed, value);
             }
-            if current != value.as_deref() {
+            if current != value {
                 changes.push(AnnotationChange {
                     key,
                     present: current.is_some(),
-                    value: value.map(Cow::into_owned),
+                    value: value.map(ToOwned::to_owned),
                 });
             }
         }
@@ -163,22 +179,15 @@ impl<'a> Annotations<'a> {
 }
 
 /// The annotations that an entry is written as.
-fn wanted<'e>(entry: Option<&'e Entry<'_>>) -> [(&'static str, Option<Cow<'e, str>>); 4] {
-    let entry = entry.filter(|entry| entry.role.is_some());
+fn wanted<'a>(entry: Option<&Entry<'a>>, arena: &'a Arena) -> [(&'static str, Option<&'a str>); 4] {
+    let nothing = Entry::default();
+    let entry = entry.filter(|entry| entry.role.is_some()).unwrap_or(&nothing);
+    let regional = entry.sts_regional_endpoints.map(|on| if on { "true" } else { "false" });
+    let expiration = entry.token_expiration.map(|found| arena.keep(&number(found.seconds())));
     [
-        ("role-arn", entry.and_then(|entry| entry.role).map(Cow::Borrowed)),
-        ("audience", entry.and_then(|entry| entry.audience).map(Cow::Borrowed)),
-        (
-            "sts-regional-endpoints",
-            entry
-                .and_then(|entry| entry.sts_regional_endpoints)
-                .map(|on| if on { "true".into() } else { "false".into() }),
-        ),
-        (
-            "token-expiration",
-            entry
-                .and_then(|entry| entry.token_expiration)
-                .map(|seconds| Cow::Owned(number(seconds.seconds()))),
-        ),
+        ("role-arn", entry.role),
+        ("audience", entry.audience),
+        ("sts-regional-endpoints", regional),
+        ("token-expiration", expiration),
     ]
 }

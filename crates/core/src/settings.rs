@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use crate::arn::{self, ComposeRoleArn};
-use crate::json::{Arena, Kind, Scanner, Value};
+use crate::json::{Arena, Kind, Scanner, Value, members};
 use crate::mapping::{self, Mapping, Variables};
 use crate::message::message;
 use crate::names;
@@ -18,8 +18,8 @@ mod fields;
 mod lists;
 mod objects;
 mod problem;
-pub(crate) use fields::{Take, each_member, fields, is_default, repeated, report_repeated};
-use fields::{members_of, on_known};
+pub(crate) use fields::{Object, Take, is_default, repeated};
+use fields::{place_among, report_repeated};
 pub use lists::{AllowedRoles, Identities};
 pub use objects::{ContainerCredentials, MappingConfigMap};
 use objects::{MOUNT_PATH, VOLUME_NAME, compose_role_arn, config_map, container_credentials};
@@ -156,6 +156,33 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("onLookupError", "allow"),
 ];
 
+members!(Member {
+    Mode: "mode",
+    OnUnverified: "onUnverified",
+    AnnotationPrefix: "annotationPrefix",
+    ServiceAccountAnnotations: "serviceAccountAnnotations",
+    ServiceAccountLookup: "serviceAccountLookup",
+    Mapping: "mapping",
+    MappingConfigMap: "mappingConfigMap",
+    Variables: "variables",
+    ContainerCredentials: "containerCredentials",
+    TokenAudience: "tokenAudience",
+    TokenExpiration: "tokenExpiration",
+    TokenMountPath: "tokenMountPath",
+    TokenVolumeName: "tokenVolumeName",
+    TokenFileMode: "tokenFileMode",
+    AwsDefaultRegion: "awsDefaultRegion",
+    StsRegionalEndpoints: "stsRegionalEndpoints",
+    StsEndpointUrl: "stsEndpointUrl",
+    RoleSessionName: "roleSessionName",
+    ComposeRoleArn: "composeRoleArn",
+    AllowedRoles: "allowedRoles",
+    AllowedAudiences: "allowedAudiences",
+    AnnotateServiceAccounts: "annotateServiceAccounts",
+    OnInvalidIdentity: "onInvalidIdentity",
+    OnLookupError: "onLookupError",
+});
+
 impl Default for Settings<'_> {
     fn default() -> Self {
         Self {
@@ -210,20 +237,18 @@ impl<'a> Settings<'a> {
             s.skip();
             return (settings, problems);
         }
-        let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
-        let names = members_of(s, &mut |name, value| {
-            on_known(
-                name,
-                value,
-                &Place::Root,
-                &mut problems,
-                &known,
-                &mut |name, value, place, problems| {
-                    settings.set(name, value, place, problems, arena);
-                },
-            );
-        });
-        report_repeated(Ok(names), &Place::Root, &mut problems);
+        let mut names = Vec::new();
+        if let Some(mut members) = s.object(&[]) {
+            while let Some(name) = members.next_any(s) {
+                names.push(name);
+                let value = Value::read(s);
+                let place = place_among(Member::NAMES, name, &Place::Root, &mut problems);
+                if let Some(member) = place.and_then(Member::at) {
+                    settings.set(member, value, &Place::Root.member(name), &mut problems, arena);
+                }
+            }
+        }
+        report_repeated(names, &Place::Root, &mut problems);
         settings.complete();
         (settings, problems)
     }
@@ -244,82 +269,85 @@ impl<'a> Settings<'a> {
 
     fn set(
         &mut self,
-        name: &str,
+        member: Member,
         value: Value<'a>,
         place: &Place<'_>,
         problems: &mut Problems,
         arena: &'a Arena,
     ) {
         let mut take = Take { place, problems };
-        match name {
-            "mode" => {
+        match member {
+            Member::Mode => {
                 self.mode = if take.second(value, "mutate", "verify") { Mode::Verify } else { Mode::Mutate };
             }
-            "onUnverified" => {
+            Member::OnUnverified => {
                 let warns = take.second(value, "reject", "warn");
                 self.on_unverified = if warns { OnUnverified::Warn } else { OnUnverified::Reject };
             }
-            "annotationPrefix" => take.text(
+            Member::AnnotationPrefix => take.text(
                 &mut self.annotation_prefix,
                 value,
                 values::is_annotation_prefix,
                 "a DNS name such as `eks.amazonaws.com`",
             ),
-            "serviceAccountAnnotations" => take.bool(&mut self.service_account_annotations, value),
-            "serviceAccountLookup" => {
+            Member::ServiceAccountAnnotations => take.bool(&mut self.service_account_annotations, value),
+            Member::ServiceAccountLookup => {
                 let cached = take.second(value, "fresh", "cached");
                 self.service_account_lookup =
                     if cached { ServiceAccountLookup::Cached } else { ServiceAccountLookup::Fresh };
             }
-            "mapping" => self.mapping = take.object(value).map(Mapping::Text),
-            "mappingConfigMap" => {
+            Member::Mapping => self.mapping = take.object(value).map(Mapping::Text),
+            Member::MappingConfigMap => {
                 if let Some(object) = take.object(value) {
                     self.mapping_config_map = config_map(object, place, problems, arena);
                 }
             }
-            "variables" => self.variables = Variables::new(take.object(value)),
-            "containerCredentials" => {
+            Member::Variables => self.variables = Variables::new(take.object(value)),
+            Member::ContainerCredentials => {
                 if let Some(object) = take.object(value) {
                     self.container_credentials = Some(container_credentials(object, place, problems, arena));
                 }
             }
-            "tokenAudience" => {
+            Member::TokenAudience => {
                 take.text(&mut self.token_audience, value, values::is_audience, values::AUDIENCE)
             }
-            "tokenExpiration" => self.token_expiration = take.expiration(value),
-            "tokenMountPath" => take.text(&mut self.token_mount_path, value, path::is_mount_path, MOUNT_PATH),
-            "tokenVolumeName" => {
+            Member::TokenExpiration => self.token_expiration = take.expiration(value),
+            Member::TokenMountPath => {
+                take.text(&mut self.token_mount_path, value, path::is_mount_path, MOUNT_PATH)
+            }
+            Member::TokenVolumeName => {
                 take.text(&mut self.token_volume_name, value, names::is_dns_label, VOLUME_NAME)
             }
-            "tokenFileMode" => self.token_file_mode = take.file_mode(value),
-            "awsDefaultRegion" => self.aws_default_region = take.region(value),
-            "stsRegionalEndpoints" => take.bool(&mut self.sts_regional_endpoints, value),
-            "stsEndpointUrl" => self.sts_endpoint_url = take.endpoint(value, PlainHttp::LoopbackOrCluster),
-            "roleSessionName" => {
+            Member::TokenFileMode => self.token_file_mode = take.file_mode(value),
+            Member::AwsDefaultRegion => self.aws_default_region = take.region(value),
+            Member::StsRegionalEndpoints => take.bool(&mut self.sts_regional_endpoints, value),
+            Member::StsEndpointUrl => {
+                self.sts_endpoint_url = take.endpoint(value, PlainHttp::LoopbackOrCluster)
+            }
+            Member::RoleSessionName => {
                 let named = take.second(value, "none", "podName");
                 self.role_session_name = if named { RoleSessionName::PodName } else { RoleSessionName::None };
             }
-            "composeRoleArn" => {
+            Member::ComposeRoleArn => {
                 if let Some(object) = take.object(value) {
                     self.compose_role_arn = compose_role_arn(object, place, problems, arena);
                 }
             }
-            "allowedRoles" => self.allowed_roles = take.array(value).map(AllowedRoles::new),
-            "allowedAudiences" => {
+            Member::AllowedRoles => self.allowed_roles = take.array(value).map(AllowedRoles::new),
+            Member::AllowedAudiences => {
                 if let Some(array) = take.array(value) {
                     self.allowed_audiences = Some(lists::audiences(array, place, problems, arena));
                 }
             }
-            "annotateServiceAccounts" => take.bool(&mut self.annotate_service_accounts, value),
-            "onInvalidIdentity" => {
+            Member::AnnotateServiceAccounts => take.bool(&mut self.annotate_service_accounts, value),
+            Member::OnInvalidIdentity => {
                 let rejects = take.second(value, "warn", "reject");
                 self.on_invalid_identity = if rejects { OnError::Reject } else { OnError::Admit };
             }
-            "onLookupError" => {
+            Member::OnLookupError => {
                 let rejects = take.second(value, "allow", "reject");
                 self.on_lookup_error = if rejects { OnError::Reject } else { OnError::Admit };
             }
-            _ => {}
         }
     }
 

@@ -10,7 +10,7 @@ use crate::json::Arena;
 use crate::message::{joined, message};
 use crate::path::NormalPath;
 use crate::plan::{Target, Token};
-use crate::pod::{Container, EnvState, Pod, Variable};
+use crate::pod::{Container, EnvState, Mount, Pod, Variable};
 use crate::refusal::{Refusal, RefusalReason};
 use crate::settings::{OnUnverified, Settings};
 
@@ -149,14 +149,16 @@ impl<'a> Verification<'_, 'a> {
         let EnvState::Literal(file) = container.env(variable) else { return };
         let os = self.pod.os();
         let path = NormalPath::new(file, os);
-        let mounts = container.mounts.iter().filter_map(|mount| {
-            let folder = NormalPath::new(mount.path, os);
-            let rest = path.below(&folder)?.to_owned();
-            Some((folder.as_str().len(), mount, rest))
-        });
-        // The innermost mount hides the others.
-        let found = mounts.max_by_key(|(length, _, _)| *length);
-        if let Some((_, mount, _)) = &found
+        // The innermost mount hides the others: what is left of the path is the shortest.
+        let mut found: Option<(&Mount<'_>, &str)> = None;
+        for mount in &container.mounts {
+            if let Some(rest) = path.below(&NormalPath::new(mount.path, os))
+                && found.is_none_or(|(_, shortest)| rest.len() <= shortest.len())
+            {
+                found = Some((mount, rest));
+            }
+        }
+        if let Some((mount, _)) = found
             && mount.sub_path_expr
         {
             let name = container.name;
@@ -167,10 +169,10 @@ impl<'a> Verification<'_, 'a> {
             self.account.warn(Reason::Unverified, text);
             return;
         }
-        let served = found.is_some_and(|(_, mount, rest)| {
+        let served = found.is_some_and(|(mount, rest)| {
             let inside = match mount.sub_path {
-                Some(sub_path) => message("{=}/{=}", &[sub_path, &rest]),
-                None => rest,
+                Some(sub_path) => message("{=}/{=}", &[sub_path, rest]),
+                None => rest.to_owned(),
             };
             self.pod
                 .volumes

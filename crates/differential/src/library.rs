@@ -63,7 +63,7 @@ pub(crate) fn review(scene: &Scene<'_>) -> Result<Reply> {
 fn found<'a, T>(
     object: Option<Value>,
     cell: &'a OnceCell<String>,
-    read: impl FnOnce(&'a str) -> Result<Option<T>, ReadError>,
+    read: impl FnOnce(&'a str) -> Result<Option<T>, Box<ReadError>>,
 ) -> Result<Found<T>> {
     let Some(object) = object else { return Ok(Found::NotThere) };
     let text = cell.get_or_init(|| object.to_string());

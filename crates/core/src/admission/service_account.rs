@@ -15,7 +15,7 @@ use crate::pod::Slot;
 pub(super) struct ServiceAccountState<'a> {
     /// What is read of it, or why it is left as it is.
     metadata: Result<Metadata<'a>, String>,
-    mapped: OnceCell<Result<Option<Entry<'a>>, Problems>>,
+    mapped: OnceCell<Result<Option<Box<Entry<'a>>>, Problems>>,
 }
 
 impl<'a> ServiceAccountState<'a> {
@@ -33,7 +33,11 @@ impl<'a> ServiceAccountState<'a> {
         self.metadata.as_ref().ok().and_then(|metadata| metadata.name).unwrap_or_default()
     }
 
-    fn mapped(&self, request: &Request<'a>, settings: &Settings<'a>) -> &Result<Option<Entry<'a>>, Problems> {
+    fn mapped(
+        &self,
+        request: &Request<'a>,
+        settings: &Settings<'a>,
+    ) -> &Result<Option<Box<Entry<'a>>>, Problems> {
         let pair = Pair { namespace: request.namespace, service_account: self.name() };
         self.mapped.get_or_init(|| mapping::find_in_settings(settings, pair, request.arena))
     }
@@ -140,7 +144,7 @@ impl<'a> ServiceAccountState<'a> {
             }
         };
         let prefix = settings.annotation_prefix;
-        Ok(match written.complete(&metadata.annotations, entry.as_ref(), prefix, account, request.arena) {
+        Ok(match written.complete(&metadata.annotations, entry.as_deref(), prefix, account, request.arena) {
             Some(plan) => {
                 let object = request.object.unwrap_or_default();
                 let edits = service_account_edits(object, &metadata.slot, &metadata.annotations, &plan);
@@ -153,10 +157,10 @@ impl<'a> ServiceAccountState<'a> {
     /// An entry whose role may be written: a malformed one, or one that is not allowed, would only mislead.
     fn allowed(
         &self,
-        entry: Entry<'a>,
+        entry: Box<Entry<'a>>,
         source: Source<'a>,
         resolver: &mut Resolver<'_, 'a>,
-    ) -> Result<Option<Entry<'a>>, Refusal> {
+    ) -> Result<Option<Box<Entry<'a>>>, Refusal> {
         let Some(arn) = entry.role else { return Ok(None) };
         let well_formed = arn::check_role_arn(arn).is_ok();
         match resolver.check_role(&Role { arn, source }) {
@@ -191,13 +195,13 @@ fn check<'a>(
             resolver.account.warn(Reason::InvalidRole, refusal.message);
         }
     }
-    let identity = resolver.values(Method::WebIdentity(Roles::default()), &Annotations::default(), own, None);
+    let identity = resolver.values(Method::WebIdentity(Roles::default()), &NO_ANNOTATIONS, own, None);
     if identity.selection.serves_none() {
         warn_of_none_included(Source::ServiceAccount, account);
     }
 }
 
-fn read<'a>(object: &'a str, arena: &'a Arena) -> Result<Metadata<'a>, ReadError> {
+fn read<'a>(object: &'a str, arena: &'a Arena) -> Result<Metadata<'a>, Box<ReadError>> {
     let mut s = Scanner::new(object, arena);
     let mut metadata = Metadata::default();
     if let Some(mut members) = s.object(&["metadata"]) {

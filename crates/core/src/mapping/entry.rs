@@ -1,17 +1,17 @@
 //! What a mapping says of a service account.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::account::out_of_bounds;
 use crate::arn;
-use crate::json::{Arena, Value};
+use crate::ascii::holds;
+use crate::json::{Arena, Value, members};
 use crate::message::message;
 use crate::names;
-use crate::settings::{
-    Place, Problems, Settings, Take, each_member, expected, fields, is_default, repeated, report_repeated,
-};
+use crate::settings::{Object, Place, Problems, Settings, Take, expected, is_default, repeated};
 use crate::url::PlainHttp;
 use crate::values::{self, Region, TokenExpiration};
 
@@ -39,15 +39,15 @@ pub struct Entry<'a> {
     pub containers: Vec<(&'a str, &'a str)>,
 }
 
-const FIELDS: &[&str] = &[
-    "roleArn",
-    "audience",
-    "stsRegionalEndpoints",
-    "tokenExpiration",
-    "region",
-    "stsEndpointUrl",
-    "containers",
-];
+members!(Field {
+    RoleArn: "roleArn",
+    Audience: "audience",
+    StsRegionalEndpoints: "stsRegionalEndpoints",
+    TokenExpiration: "tokenExpiration",
+    Region: "region",
+    StsEndpointUrl: "stsEndpointUrl",
+    Containers: "containers",
+});
 
 /// What was left out or ignored in a config map, ready to be shown.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -85,14 +85,18 @@ impl<'a> Entry<'a> {
         place: &Place<'_>,
         problems: &mut Problems,
         arena: &'a Arena,
-    ) -> Option<Self> {
-        let mut entry = Self { key, ..Self::default() };
+    ) -> Option<Box<Self>> {
+        let mut entry = Box::new(Self { key, ..Self::default() });
         let before = problems.len();
         match value {
             Value::Object(object) => {
-                fields(object, place, problems, FIELDS, arena, &mut |name, value, place, problems| {
-                    entry.set(name, value, settings, pair, place, problems, arena);
-                });
+                let mut object = Object::new(object, arena);
+                while let Some((i, place, value)) = object.next_known(Field::NAMES, place, problems) {
+                    if let Some(field) = Field::at(i) {
+                        entry.set(field, value, settings, pair, &place, problems, arena);
+                    }
+                }
+                object.report(place, problems);
             }
             value => entry.role = checked_role(value, settings, pair, place, problems, arena),
         }
@@ -102,7 +106,7 @@ impl<'a> Entry<'a> {
     #[allow(clippy::too_many_arguments, reason = "what is set, for whom, and where to report")]
     fn set(
         &mut self,
-        name: &str,
+        field: Field,
         value: Value<'a>,
         settings: &Settings<'a>,
         pair: Pair<'_>,
@@ -111,9 +115,9 @@ impl<'a> Entry<'a> {
         arena: &'a Arena,
     ) {
         let mut take = Take { place, problems };
-        match name {
-            "roleArn" => self.role = checked_role(value, settings, pair, place, problems, arena),
-            "audience" => {
+        match field {
+            Field::RoleArn => self.role = checked_role(value, settings, pair, place, problems, arena),
+            Field::Audience => {
                 self.audience = take.optional_text(value, values::is_audience, values::AUDIENCE);
                 if let Some(audience) = self.audience
                     && !settings.allows_audience(audience)
@@ -124,13 +128,16 @@ impl<'a> Entry<'a> {
                     );
                 }
             }
-            "stsRegionalEndpoints" => self.sts_regional_endpoints = take.optional_bool(value),
-            "tokenExpiration" => self.token_expiration = take.expiration(value),
-            "region" => self.region = take.region(value),
-            "stsEndpointUrl" => self.sts_endpoint_url = take.endpoint(value, PlainHttp::LoopbackOrCluster),
-            _ => {
+            Field::StsRegionalEndpoints => self.sts_regional_endpoints = take.optional_bool(value),
+            Field::TokenExpiration => self.token_expiration = take.expiration(value),
+            Field::Region => self.region = take.region(value),
+            Field::StsEndpointUrl => {
+                self.sts_endpoint_url = take.endpoint(value, PlainHttp::LoopbackOrCluster)
+            }
+            Field::Containers => {
                 if let Some(object) = take.object(value) {
-                    let members = each_member(object, arena, &mut |container, value| {
+                    let mut object = Object::new(object, arena);
+                    while let Some((container, value)) = object.next() {
                         let place = place.member(container);
                         if !names::is_dns_label(container) {
                             problems.add(&place, "expected the name of a container".to_owned());
@@ -139,8 +146,8 @@ impl<'a> Entry<'a> {
                         {
                             self.containers.push((container, role));
                         }
-                    });
-                    report_repeated(members, place, problems);
+                    }
+                    object.report(place, problems);
                 }
             }
         }
@@ -155,7 +162,7 @@ impl<'a> Entry<'a> {
         pair: Pair<'_>,
         notices: &mut Notices,
         arena: &'a Arena,
-    ) -> Option<Self> {
+    ) -> Option<Box<Self>> {
         match Self::try_config_map(key, value, settings, pair, notices, arena) {
             Ok(entry) => Some(entry),
             Err(why) => {
@@ -172,22 +179,25 @@ impl<'a> Entry<'a> {
         pair: Pair<'_>,
         notices: &mut Notices,
         arena: &'a Arena,
-    ) -> Result<Self, String> {
+    ) -> Result<Box<Self>, String> {
+        let mut entry = Box::new(Self { key, ..Self::default() });
         let object = match value {
             Value::Object(object) => object,
             value => {
-                return Ok(Self { role: plain_role(value, settings, pair, arena)?, key, ..Self::default() });
+                entry.role = plain_role(value, settings, pair, arena)?;
+                return Ok(entry);
             }
         };
-        let mut entry = Self { key, ..Self::default() };
         let mut malformed = None;
-        let names = each_member(object, arena, &mut |name, value| {
+        let mut known = Vec::new();
+        let mut object = Object::new(object, arena);
+        while let Some((name, value)) = object.next() {
+            known.extend(canonical(name));
             if malformed.is_none() {
                 malformed = entry.set_from_config_map(name, value, settings, pair, notices, arena).err();
             }
-        })
-        .map_err(|error| error.message())?;
-        let known: Vec<&str> = names.iter().filter_map(|name| canonical(name)).collect();
+        }
+        object.names().map_err(|error| error.message())?;
         if let Some(field) = repeated(known).first() {
             return Err(message(
                 "field `{=}` stands there twice, perhaps in kOps' spelling too: expected once",
@@ -264,14 +274,15 @@ impl<'a> Entry<'a> {
             _ => match value {
                 Value::Object(object) => {
                     let mut malformed = None;
-                    let names = each_member(object, arena, &mut |container, value| match plain_role(
-                        value, settings, pair, arena,
-                    ) {
-                        Ok(Some(role)) => self.containers.push((container, role)),
-                        Ok(None) => {}
-                        Err(why) => malformed = Some(message("field `{}`: {=}", &[name, &why])),
-                    })
-                    .map_err(|error| error.message())?;
+                    let mut object = Object::new(object, arena);
+                    while let Some((container, value)) = object.next() {
+                        match plain_role(value, settings, pair, arena) {
+                            Ok(Some(role)) => self.containers.push((container, role)),
+                            Ok(None) => {}
+                            Err(why) => malformed = Some(message("field `{}`: {=}", &[name, &why])),
+                        }
+                    }
+                    let names = object.names().map_err(|error| error.message())?;
                     if let Some(container) = repeated(names).first() {
                         return Err(message(
                             "container `{}` stands there twice, expected once",
@@ -295,7 +306,7 @@ fn canonical(name: &str) -> Option<&'static str> {
         "Audience" => Some("audience"),
         "UseRegionalSTS" => Some("stsRegionalEndpoints"),
         "TokenExpiration" => Some("tokenExpiration"),
-        name => FIELDS.iter().copied().find(|field| *field == name),
+        name => Field::NAMES.iter().copied().find(|field| *field == name),
     }
 }
 
@@ -316,6 +327,10 @@ fn plain_role<'a>(
     }
 }
 
+fn is_template(role: &Value<'_>) -> bool {
+    matches!(role, Value::String(text) if holds(text, b"{"))
+}
+
 /// A role of the settings: what is malformed whatever it is filled with is a problem.
 fn checked_role<'a>(
     value: Value<'a>,
@@ -325,12 +340,11 @@ fn checked_role<'a>(
     problems: &mut Problems,
     arena: &'a Arena,
 ) -> Option<&'a str> {
-    let is_template = matches!(&value, Value::String(text) if text.contains('{'));
     match plain_role(value, settings, pair, arena) {
         Ok(role) => {
             // How long a template grows is known with the pod only: that is `onInvalidIdentity`'s to decide.
             if let Some(Err(error)) = role.map(arn::check_role_arn)
-                && !(is_template && error == arn::ArnError::NameTooLong)
+                && !(error == arn::ArnError::NameTooLong && is_template(&value))
             {
                 problems.add(
                     place,
@@ -351,13 +365,12 @@ pub(super) fn each_role<'a>(value: Value<'a>, arena: &'a Arena, on_role: &mut dy
     match value {
         Value::String(role) => on_role(role),
         Value::Object(object) => {
-            let members = each_member(object, arena, &mut |name, value| {
-                if let ("roleArn", Value::String(role)) = (name, value) {
+            let mut object = Object::new(object, arena);
+            while let Some(member) = object.next() {
+                if let ("roleArn", Value::String(role)) = member {
                     on_role(role);
                 }
-            });
-            // The text was checked when the settings were read.
-            drop(members);
+            }
         }
         _ => {}
     }

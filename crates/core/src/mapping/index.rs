@@ -1,5 +1,7 @@
 //! Where in a mapping to look, for hosts that hold it for many requests.
 
+use alloc::boxed::Box;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -26,7 +28,7 @@ pub struct Index<'d> {
     /// Those with wildcards on both sides, and malformed ones with wildcards, of which everybody is told.
     for_all: Vec<usize>,
     /// Why reading ended before the end.
-    error: Option<ReadError>,
+    error: Option<Box<ReadError>>,
 }
 
 /// Where an entry stands.
@@ -149,7 +151,7 @@ impl<'a> Best<'_, 'a> {
         index: &'a Index<'a>,
         arena: &'a Arena,
         on_match: OnMatch<'_, 'a>,
-    ) -> Result<Option<Entry<'a>>, ReadError> {
+    ) -> Result<Option<Box<Entry<'a>>>, Box<ReadError>> {
         let mut s = Scanner::inside(index.text(), arena);
         for i in index.candidates(self.pair) {
             let Some(position) = index.entries.get(i) else { continue };

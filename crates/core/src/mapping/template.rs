@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::ascii::{cut, holds};
 use crate::json::{Arena, Value};
 use crate::message::message;
-use crate::settings::{Place, Problems, each_member, expected, report_repeated};
+use crate::settings::{Object, Place, Problems, expected};
 use crate::values;
 
 use super::Pair;
@@ -24,21 +24,23 @@ impl<'a> Variables<'a> {
     fn value(&self, wanted: &str, arena: &'a Arena) -> Option<&'a str> {
         let mut found = None;
         if let Some(object) = self.0 {
-            each_member(object, arena, &mut |name, value| {
+            let mut object = Object::new(object, arena);
+            while let Some((name, value)) = object.next() {
                 if name == wanted {
                     found = text(value);
                 }
-            })
-            .ok()?;
+            }
+            object.names().ok()?;
         }
         found
     }
 
     pub(crate) fn check(&self, problems: &mut Problems, arena: &'a Arena) {
         let Some(object) = self.0 else { return };
-        let variables = Place::Root.member("variables");
-        let members = each_member(object, arena, &mut |name, value| {
-            let place = variables.member(name);
+        const VARIABLES: Place<'_> = Place::Member(&Place::Root, "variables");
+        let mut object = Object::new(object, arena);
+        while let Some((name, value)) = object.next() {
+            let place = VARIABLES.member(name);
             if !values::is_variable_name(name) {
                 problems.add(
                     &place,
@@ -49,8 +51,8 @@ impl<'a> Variables<'a> {
             } else if text(value).is_none() {
                 problems.add(&place, expected("a string", &value));
             }
-        });
-        report_repeated(members, &variables, problems);
+        }
+        object.report(&VARIABLES, problems);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The token of a pod: the volume that holds it, and where it stands in a container.
 
 use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
 
 use crate::identity::{Identity, Method};
 use crate::json::Arena;
@@ -82,14 +83,19 @@ impl<'a> Token<'a> {
             return (name, true);
         }
         // A mount may name a volume that is not there yet: a volume of that name would serve it.
-        let names = || {
-            let mounts = pod.all_containers().flat_map(|container| &container.mounts);
-            pod.volumes.iter().map(|volume| volume.name).chain(mounts.map(|mount| mount.volume))
-        };
-        if names().all(|name| name != self.volume_name) {
+        let mut taken = Vec::new();
+        for volume in &pod.volumes {
+            taken.push(volume.name);
+        }
+        for container in pod.all_containers() {
+            for mount in &container.mounts {
+                taken.push(mount.volume);
+            }
+        }
+        if !taken.contains(&self.volume_name) {
             return (self.volume_name, false);
         }
-        let taken = Names::of(names());
+        let taken = Names::new(taken);
         let mut name = self.volume_name;
         let mut i = 2;
         while taken.contain(name) {

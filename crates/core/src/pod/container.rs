@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::error::Fault;
-use crate::json::Scanner;
+use crate::json::{Scanner, members};
 
 use super::{Bracket, MAX_CONTAINERS, Slot};
 
@@ -86,6 +86,8 @@ pub(crate) struct Container<'a> {
     pub(crate) bracket: Bracket,
 }
 
+members!(Member { Name: "name", Env: "env", VolumeMounts: "volumeMounts", VolumeDevices: "volumeDevices" });
+
 impl<'a> Container<'a> {
     pub(super) fn read_all(s: &mut Scanner<'a>, count: &mut usize) -> Vec<Self> {
         let mut containers = Vec::new();
@@ -103,16 +105,16 @@ impl<'a> Container<'a> {
 
     fn read(s: &mut Scanner<'a>) -> Self {
         let mut container = Self::default();
-        let Some(mut members) = s.object(&["name", "env", "volumeMounts", "volumeDevices"]) else {
+        let Some(mut members) = s.object(Member::NAMES) else {
             s.fail(Fault::Type { expected: "an object", found: "null" });
             return container;
         };
-        while let Some(field) = members.next(s) {
-            match field {
-                "name" => container.name = s.text(),
-                "env" => container.read_env(s),
-                "volumeDevices" => container.read_devices(s),
-                _ => container.read_mounts(s),
+        while let Some(member) = members.next(s).and_then(Member::at) {
+            match member {
+                Member::Name => container.name = s.text(),
+                Member::Env => container.read_env(s),
+                Member::VolumeMounts => container.read_mounts(s),
+                Member::VolumeDevices => container.read_devices(s),
             }
         }
         container.bracket = Bracket::closed(s, members.is_empty());
@@ -169,14 +171,16 @@ impl<'a> Container<'a> {
     }
 }
 
+members!(VariableMember { Name: "name", Value: "value", ValueFrom: "valueFrom" });
+
 fn read_variable<'a>(s: &mut Scanner<'a>) -> (&'a str, EnvState<'a>) {
     let (mut name, mut value, mut from) = ("", "", false);
-    if let Some(mut members) = s.object(&["name", "value", "valueFrom"]) {
-        while let Some(field) = members.next(s) {
-            match field {
-                "name" => name = s.text(),
-                "value" => value = s.text(),
-                _ => from = s.skip() != "null",
+    if let Some(mut members) = s.object(VariableMember::NAMES) {
+        while let Some(member) = members.next(s).and_then(VariableMember::at) {
+            match member {
+                VariableMember::Name => name = s.text(),
+                VariableMember::Value => value = s.text(),
+                VariableMember::ValueFrom => from = s.skip() != "null",
             }
         }
     }
@@ -186,15 +190,22 @@ fn read_variable<'a>(s: &mut Scanner<'a>) -> (&'a str, EnvState<'a>) {
     (name, state)
 }
 
+members!(MountMember {
+    Name: "name",
+    MountPath: "mountPath",
+    SubPath: "subPath",
+    SubPathExpr: "subPathExpr",
+});
+
 fn read_mount<'a>(s: &mut Scanner<'a>) -> Mount<'a> {
     let mut mount = Mount::default();
-    if let Some(mut members) = s.object(&["name", "mountPath", "subPath", "subPathExpr"]) {
-        while let Some(field) = members.next(s) {
-            match field {
-                "name" => mount.volume = s.text(),
-                "mountPath" => mount.path = s.text(),
-                "subPath" => mount.sub_path = super::name(s),
-                _ => mount.sub_path_expr = super::name(s).is_some(),
+    if let Some(mut members) = s.object(MountMember::NAMES) {
+        while let Some(member) = members.next(s).and_then(MountMember::at) {
+            match member {
+                MountMember::Name => mount.volume = s.text(),
+                MountMember::MountPath => mount.path = s.text(),
+                MountMember::SubPath => mount.sub_path = super::name(s),
+                MountMember::SubPathExpr => mount.sub_path_expr = super::name(s).is_some(),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! On which operating system a pod will run
 //! (<https://kubernetes.io/docs/concepts/windows/user-guide/#ensuring-os-specific-workloads-land-on-the-appropriate-container-host>).
 
-use crate::json::Scanner;
+use crate::json::{Scanner, members};
 use crate::path::Os;
 
 const OS_LABELS: &[&str] = &["kubernetes.io/os", "beta.kubernetes.io/os"];
@@ -82,16 +82,18 @@ fn terms_require_windows(s: &mut Scanner<'_>) -> bool {
     all && terms.count() > 0
 }
 
+members!(ExpressionMember { Key: "key", Operator: "operator", Values: "values" });
+
 fn expression_requires_windows(s: &mut Scanner<'_>) -> bool {
     let (mut on_os, mut is_in, mut only_windows) = (false, false, false);
-    if let Some(mut expression) = s.object(&["key", "operator", "values"]) {
-        while let Some(field) = expression.next(s) {
-            match field {
-                "key" => {
+    if let Some(mut expression) = s.object(ExpressionMember::NAMES) {
+        while let Some(member) = expression.next(s).and_then(ExpressionMember::at) {
+            match member {
+                ExpressionMember::Key => {
                     on_os = s.optional_string().is_some_and(|key| OS_LABELS.contains(&key));
                 }
-                "operator" => is_in = s.optional_string() == Some("In"),
-                _ => {
+                ExpressionMember::Operator => is_in = s.optional_string() == Some("In"),
+                ExpressionMember::Values => {
                     let Some(mut values) = s.array() else { continue };
                     only_windows = true;
                     while values.next(s) {

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::json::Scanner;
+use crate::json::{Scanner, members};
 use crate::path::{NormalPath, Os};
 
 use super::Slot;
@@ -23,6 +23,8 @@ pub(crate) struct Source<'a> {
     audience: Option<&'a str>,
 }
 
+members!(Member { Name: "name", Projected: "projected" });
+
 impl<'a> Volume<'a> {
     pub(super) fn read_all(s: &mut Scanner<'a>) -> (Vec<Self>, Slot) {
         let mut volumes = Vec::new();
@@ -35,11 +37,11 @@ impl<'a> Volume<'a> {
 
     fn read(s: &mut Scanner<'a>) -> Self {
         let mut volume = Self::default();
-        let Some(mut members) = s.object(&["name", "projected"]) else { return volume };
-        while let Some(field) = members.next(s) {
-            match field {
-                "name" => volume.name = s.text(),
-                _ => read_projected(s, &mut volume.sources),
+        let Some(mut members) = s.object(Member::NAMES) else { return volume };
+        while let Some(member) = members.next(s).and_then(Member::at) {
+            match member {
+                Member::Name => volume.name = s.text(),
+                Member::Projected => read_projected(s, &mut volume.sources),
             }
         }
         volume
@@ -63,8 +65,18 @@ fn read_projected<'a>(s: &mut Scanner<'a>, sources: &mut Vec<Source<'a>>) {
     }
 }
 
+members!(SourceMember {
+    Path: "path",
+    Audience: "audience",
+    Items: "items",
+    CredentialBundlePath: "credentialBundlePath",
+    KeyPath: "keyPath",
+    CertificateChainPath: "certificateChainPath",
+});
+
 /// Reads a source. Without items, what a secret or a config map writes are keys that are not known here.
 fn read_source<'a>(s: &mut Scanner<'a>, sources: &mut Vec<Source<'a>>) {
+    const SERVICE_ACCOUNT_TOKEN: usize = 0;
     let kinds = &[
         "serviceAccountToken",
         "secret",
@@ -76,18 +88,20 @@ fn read_source<'a>(s: &mut Scanner<'a>, sources: &mut Vec<Source<'a>>) {
     let Some(mut members) = s.object(kinds) else { return };
     while let Some(kind) = members.next(s) {
         let (mut path, mut audience) = (None, "");
-        let fields =
-            &["path", "audience", "items", "credentialBundlePath", "keyPath", "certificateChainPath"];
-        let Some(mut members) = s.object(fields) else { continue };
-        while let Some(field) = members.next(s) {
-            match field {
-                "path" => path = s.optional_string(),
-                "audience" => audience = s.text(),
-                "items" => read_items(s, sources),
-                _ => sources.extend(s.optional_string().map(|path| Source { path, audience: None })),
+        let Some(mut members) = s.object(SourceMember::NAMES) else { continue };
+        while let Some(member) = members.next(s).and_then(SourceMember::at) {
+            match member {
+                SourceMember::Path => path = s.optional_string(),
+                SourceMember::Audience => audience = s.text(),
+                SourceMember::Items => read_items(s, sources),
+                SourceMember::CredentialBundlePath
+                | SourceMember::KeyPath
+                | SourceMember::CertificateChainPath => {
+                    sources.extend(s.optional_string().map(|path| Source { path, audience: None }));
+                }
             }
         }
-        let audience = (kind == "serviceAccountToken").then_some(audience);
+        let audience = (kind == SERVICE_ACCOUNT_TOKEN).then_some(audience);
         sources.extend(path.map(|path| Source { path, audience }));
     }
 }

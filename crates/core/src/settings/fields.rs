@@ -1,10 +1,11 @@
 //! Reads objects field by field, and reports what is wrong with the fields.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::error::ReadError;
-use crate::json::{Arena, Scanner, Value};
+use crate::json::{Arena, Members, Scanner, Value};
 use crate::message::message;
 use crate::names::Names;
 use crate::url::{self, PlainHttp};
@@ -12,80 +13,79 @@ use crate::values::{self, Region, TokenExpiration};
 
 use super::problem::{self, Place, Problems, expected};
 
-/// What is done with a field: its name, its value and where it stands.
-type OnField<'f, 'a> = &'f mut dyn FnMut(&str, Value<'a>, &Place<'_>, &mut Problems);
-
-/// Goes through the fields of an object whose syntax was checked; the unknown ones are problems.
-pub(crate) fn fields<'a>(
-    object: &'a str,
-    place: &Place<'_>,
-    problems: &mut Problems,
-    known: &[&str],
-    arena: &'a Arena,
-    on_field: OnField<'_, 'a>,
-) {
-    let names = each_member(object, arena, &mut |name, value| {
-        on_known(name, value, place, problems, known, on_field);
-    });
-    report_repeated(names, place, problems);
+/// An object that was passed over, and is read member by member.
+pub(crate) struct Object<'a> {
+    s: Scanner<'a>,
+    members: Option<Members>,
+    names: Vec<&'a str>,
 }
 
-pub(super) fn on_known<'a>(
-    name: &str,
-    value: Value<'a>,
-    place: &Place<'_>,
-    problems: &mut Problems,
-    known: &[&str],
-    on_field: OnField<'_, 'a>,
-) {
-    let place = place.member(name);
-    if known.contains(&name) {
-        on_field(name, value, &place, problems);
-    } else {
-        problems.add(&place, problem::unknown_field(name, known));
+impl<'a> Object<'a> {
+    pub(crate) fn new(text: &'a str, arena: &'a Arena) -> Self {
+        let mut s = Scanner::new(text, arena);
+        let members = s.object(&[]);
+        Self { s, members, names: Vec::new() }
     }
-}
 
-/// Reports names that are there more than once, and objects that cannot be read.
-pub(crate) fn report_repeated(
-    names: Result<Vec<&str>, ReadError>,
-    place: &Place<'_>,
-    problems: &mut Problems,
-) {
-    match names {
-        Ok(names) => {
-            for name in repeated(names) {
-                problems.add(&place.member(name), "stands there twice, expected once".to_owned());
+    /// The next member.
+    pub(crate) fn next(&mut self) -> Option<(&'a str, Value<'a>)> {
+        let name = self.members.as_mut()?.next_any(&mut self.s)?;
+        self.names.push(name);
+        Some((name, Value::read(&mut self.s)))
+    }
+
+    /// The next field that is known, by its place among those, and where it stands. The others are problems.
+    pub(crate) fn next_known<'p>(
+        &mut self,
+        known: &'static [&'static str],
+        outer: &'p Place<'p>,
+        problems: &mut Problems,
+    ) -> Option<(usize, Place<'p>, Value<'a>)> {
+        loop {
+            let (name, value) = self.next()?;
+            if let Some(i) = place_among(known, name, outer, problems) {
+                return Some((i, outer.member(known.get(i)?), value));
             }
         }
-        Err(error) => problems.add(place, error.message()),
     }
-}
 
-/// Calls back for each member of an object; gives the names.
-pub(crate) fn each_member<'a>(
-    object: &'a str,
-    arena: &'a Arena,
-    on_member: &mut dyn FnMut(&'a str, Value<'a>),
-) -> Result<Vec<&'a str>, ReadError> {
-    let mut s = Scanner::new(object, arena);
-    let names = members_of(&mut s, on_member);
-    s.result(names)
-}
+    /// The names of all members.
+    ///
+    /// # Errors
+    ///
+    /// When the object cannot be read.
+    pub(crate) fn names(self) -> Result<Vec<&'a str>, Box<ReadError>> {
+        self.s.result(self.names)
+    }
 
-pub(super) fn members_of<'a>(
-    s: &mut Scanner<'a>,
-    on_member: &mut dyn FnMut(&'a str, Value<'a>),
-) -> Vec<&'a str> {
-    let mut names = Vec::new();
-    if let Some(mut members) = s.object(&[]) {
-        while let Some(name) = members.next_any(s) {
-            names.push(name);
-            let value = Value::read(s);
-            on_member(name, value);
+    /// Reports names that are there more than once, or that the object cannot be read.
+    pub(crate) fn report(self, place: &Place<'_>, problems: &mut Problems) {
+        match self.names() {
+            Ok(names) => report_repeated(names, place, problems),
+            Err(error) => problems.add(place, error.message()),
         }
     }
-    names
+}
+
+/// The place of a field among those that are known; another one is a problem.
+pub(super) fn place_among(
+    known: &[&str],
+    name: &str,
+    outer: &Place<'_>,
+    problems: &mut Problems,
+) -> Option<usize> {
+    let found = known.iter().position(|field| *field == name);
+    if found.is_none() {
+        problems.add(&outer.member(name), problem::unknown_field(name, known));
+    }
+    found
+}
+
+/// Reports names that are there more than once.
+pub(super) fn report_repeated(names: Vec<&str>, place: &Place<'_>, problems: &mut Problems) {
+    for name in repeated(names) {
+        problems.add(&place.member(name), "stands there twice, expected once".to_owned());
+    }
 }
 
 /// The names that are there more than once.

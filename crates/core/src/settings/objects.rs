@@ -3,13 +3,13 @@
 use alloc::borrow::ToOwned;
 
 use crate::arn::{self, ComposeRoleArn};
-use crate::json::{Arena, Value};
+use crate::json::{Arena, Value, members};
 use crate::names;
 use crate::path;
 use crate::url::PlainHttp;
 use crate::values;
 
-use super::{Identities, Place, Problems, Take, fields, is_default};
+use super::{Identities, Object, Place, Problems, Take, is_default};
 
 /// Where the mapping's config map is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -39,10 +39,18 @@ pub struct ContainerCredentials<'a> {
     pub full_uri: &'a str,
 }
 
-const MAPPING_CONFIG_MAP_FIELDS: &[&str] = &["namespace", "name", "key"];
-const CONTAINER_CREDENTIALS_FIELDS: &[&str] =
-    &["identities", "audience", "mountPath", "volumeName", "tokenPath", "fullUri"];
-const COMPOSE_ROLE_ARN_FIELDS: &[&str] = &["accountId", "partition"];
+members!(ConfigMapMember { Namespace: "namespace", Name: "name", Key: "key" });
+
+members!(CredentialsMember {
+    Identities: "identities",
+    Audience: "audience",
+    MountPath: "mountPath",
+    VolumeName: "volumeName",
+    TokenPath: "tokenPath",
+    FullUri: "fullUri",
+});
+
+members!(ComposeMember { AccountId: "accountId", Partition: "partition" });
 
 pub(super) const MOUNT_PATH: &str = "an absolute path below the root, without `..`";
 pub(super) const VOLUME_NAME: &str = "a DNS label of at most 63 characters";
@@ -70,17 +78,22 @@ pub(super) fn config_map<'a>(
     let mut found = MappingConfigMap { namespace: "", name: "pod-identity-webhook", key: "config" };
     let before = problems.len();
     let mut any = false;
-    fields(object, place, problems, MAPPING_CONFIG_MAP_FIELDS, arena, &mut |name, value, place, problems| {
+    let mut object = Object::new(object, arena);
+    while let Some((i, place, value)) = object.next_known(ConfigMapMember::NAMES, place, problems) {
         any |= !is_default(&value);
-        let mut take = Take { place, problems };
-        match name {
-            "namespace" => {
-                take.text(&mut found.namespace, value, names::is_dns_label, "the name of a namespace");
+        let Some(member) = ConfigMapMember::at(i) else { continue };
+        let (slot, valid, what): (_, fn(&str) -> bool, _) = match member {
+            ConfigMapMember::Namespace => {
+                (&mut found.namespace, names::is_dns_label, "the name of a namespace")
             }
-            "name" => take.text(&mut found.name, value, names::is_dns_subdomain, "the name of a config map"),
-            _ => take.text(&mut found.key, value, values::is_config_map_key, "a key of a config map's data"),
-        }
-    });
+            ConfigMapMember::Name => (&mut found.name, names::is_dns_subdomain, "the name of a config map"),
+            ConfigMapMember::Key => {
+                (&mut found.key, values::is_config_map_key, "a key of a config map's data")
+            }
+        };
+        Take { place: &place, problems }.text(slot, value, valid, what);
+    }
+    object.report(place, problems);
     if any && found.namespace.is_empty() && problems.len() == before {
         problems.add(&place.member("namespace"), "expected the name of a namespace, found none".to_owned());
     }
@@ -94,35 +107,31 @@ pub(super) fn container_credentials<'a>(
     arena: &'a Arena,
 ) -> ContainerCredentials<'a> {
     let mut found = ContainerCredentials::default();
-    fields(
-        object,
-        place,
-        problems,
-        CONTAINER_CREDENTIALS_FIELDS,
-        arena,
-        &mut |name, value, place, problems| {
-            let mut take = Take { place, problems };
-            match name {
-                "identities" => found.identities = Identities::new(take.array(value)),
-                "audience" => take.text(&mut found.audience, value, values::is_audience, values::AUDIENCE),
-                "mountPath" => take.text(&mut found.mount_path, value, path::is_mount_path, MOUNT_PATH),
-                "volumeName" => take.text(&mut found.volume_name, value, names::is_dns_label, VOLUME_NAME),
-                "tokenPath" => {
-                    take.text(
-                        &mut found.token_path,
-                        value,
-                        path::is_relative_path,
-                        "a relative path without `..`",
-                    );
-                }
-                _ => {
-                    if let Some(uri) = take.endpoint(value, PlainHttp::LoopbackOrAgent) {
-                        found.full_uri = uri;
-                    }
-                }
+    let mut object = Object::new(object, arena);
+    while let Some((i, place, value)) = object.next_known(CredentialsMember::NAMES, place, problems) {
+        let mut take = Take { place: &place, problems };
+        let Some(member) = CredentialsMember::at(i) else { continue };
+        let (slot, valid, what): (_, fn(&str) -> bool, _) = match member {
+            CredentialsMember::Identities => {
+                found.identities = Identities::new(take.array(value));
+                continue;
             }
-        },
-    );
+            CredentialsMember::FullUri => {
+                if let Some(uri) = take.endpoint(value, PlainHttp::LoopbackOrAgent) {
+                    found.full_uri = uri;
+                }
+                continue;
+            }
+            CredentialsMember::Audience => (&mut found.audience, values::is_audience, values::AUDIENCE),
+            CredentialsMember::MountPath => (&mut found.mount_path, path::is_mount_path, MOUNT_PATH),
+            CredentialsMember::VolumeName => (&mut found.volume_name, names::is_dns_label, VOLUME_NAME),
+            CredentialsMember::TokenPath => {
+                (&mut found.token_path, path::is_relative_path, "a relative path without `..`")
+            }
+        };
+        take.text(slot, value, valid, what);
+    }
+    object.report(place, problems);
     found
 }
 
@@ -135,26 +144,26 @@ pub(super) fn compose_role_arn<'a>(
     let mut found = ComposeRoleArn { account_id: "", partition: "" };
     let before = problems.len();
     let mut any = false;
-    fields(object, place, problems, COMPOSE_ROLE_ARN_FIELDS, arena, &mut |name, value, place, problems| {
+    let mut object = Object::new(object, arena);
+    while let Some((i, place, value)) = object.next_known(ComposeMember::NAMES, place, problems) {
         any |= !is_default(&value);
         // YAML reads an account id without quotes as a number.
         let value = match value {
             Value::Number(digits) => Value::String(digits),
             value => value,
         };
-        let mut take = Take { place, problems };
-        match name {
-            "accountId" => {
-                take.text(&mut found.account_id, value, arn::is_account_id, "an account id of 12 digits")
+        let Some(member) = ComposeMember::at(i) else { continue };
+        let (slot, valid, what): (_, fn(&str) -> bool, _) = match member {
+            ComposeMember::AccountId => {
+                (&mut found.account_id, arn::is_account_id, "an account id of 12 digits")
             }
-            _ => take.text(
-                &mut found.partition,
-                value,
-                arn::is_partition,
-                "a partition such as `aws` or `aws-cn`",
-            ),
-        }
-    });
+            ComposeMember::Partition => {
+                (&mut found.partition, arn::is_partition, "a partition such as `aws` or `aws-cn`")
+            }
+        };
+        Take { place: &place, problems }.text(slot, value, valid, what);
+    }
+    object.report(place, problems);
     if any && found.account_id.is_empty() && problems.len() == before {
         problems
             .add(&place.member("accountId"), "expected an account id of 12 digits, found none".to_owned());

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::json::Value;
-use crate::message::{escape_into, joined, message, number};
+use crate::message::{escape_into, message, number};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -55,8 +55,14 @@ impl Problems {
     /// All of them in one text.
     #[must_use]
     pub fn message(&self) -> String {
-        let texts: Vec<String> = self.iter().map(Problem::message).collect();
-        joined(&texts, "; ")
+        let mut out = String::new();
+        for problem in self.iter() {
+            if !out.is_empty() {
+                out.push_str("; ");
+            }
+            out.push_str(&problem.message());
+        }
+        out
     }
 
     /// One after the other: the scalar settings first, then the large ones, each in the order of the document.
@@ -124,26 +130,39 @@ pub(crate) fn expected(what: &str, value: &Value<'_>) -> String {
 /// That a field is not known, with the one that was probably meant.
 #[cold]
 pub(super) fn unknown_field(name: &str, known: &[&str]) -> String {
-    let plain = |name: &str| {
-        let mut name = name.as_bytes().to_ascii_lowercase();
-        name.retain(|b| !matches!(b, b'_' | b'-'));
-        name
-    };
-    let meant = known
-        .iter()
-        .map(|candidate| (distance(&plain(name), &plain(candidate)), candidate))
-        .min()
-        .filter(|(distance, candidate)| name.len() <= 64 && *distance <= 1 + candidate.len() / 5);
-    match meant {
-        Some((_, candidate)) => message("unknown field, did you mean `{=}`?", &[candidate]),
-        None => "unknown field".to_owned(),
+    let mut meant = None;
+    for candidate in known {
+        let found = (distance(&plain(name), &plain(candidate)), candidate);
+        if meant.is_none_or(|best| found < best) {
+            meant = Some(found);
+        }
     }
+    match meant {
+        Some((distance, candidate)) if name.len() <= 64 && distance <= 1 + candidate.len() / 5 => {
+            message("unknown field, did you mean `{=}`?", &[candidate])
+        }
+        _ => "unknown field".to_owned(),
+    }
+}
+
+/// A name in lower case, without what stands between words.
+fn plain(name: &str) -> Vec<u8> {
+    let mut plain = Vec::new();
+    for b in name.bytes() {
+        if !matches!(b, b'_' | b'-') {
+            plain.push(b.to_ascii_lowercase());
+        }
+    }
+    plain
 }
 
 /// How many bytes to add, leave out or replace (Levenshtein's distance), of short texts.
 fn distance(from: &[u8], to: &[u8]) -> usize {
     // The distances of what was read of `from` to all beginnings of `to`.
-    let mut row: Vec<usize> = (0..=to.len()).collect();
+    let mut row = Vec::new();
+    for i in 0..=to.len() {
+        row.push(i);
+    }
     for (i, a) in from.iter().enumerate() {
         let (mut diagonal, mut left) = (i, i + 1);
         for (b, cell) in to.iter().zip(row.iter_mut().skip(1)) {

@@ -100,9 +100,9 @@ pub(crate) struct Scanner<'a> {
     arena: &'a Arena,
     path: Vec<Segment>,
     error: Option<ReadError>,
-    /// A place in the outline of the document that the text is a part of, and where in it the text begins.
+    /// The outline of the document that the text is a part of, and where in it the text begins.
     #[cfg(not(target_arch = "wasm32"))]
-    outline: Option<(outline::Cursor<'a>, usize)>,
+    outline: Option<(&'a outline::Outline, usize)>,
 }
 
 impl<'a> Scanner<'a> {
@@ -119,7 +119,7 @@ impl<'a> Scanner<'a> {
             outline: arena.outline.get().and_then(|(document, outline)| {
                 let text = addresses(text);
                 let base = text.start.checked_sub(document.start)?;
-                (text.end <= document.end).then(|| (outline.cursor(base), base))
+                (text.end <= document.end).then_some((outline, base))
             }),
         }
     }

@@ -113,7 +113,7 @@ impl<'a> Scanner<'a> {
             at: 0,
             depth: 0,
             arena,
-            path: Vec::new(),
+            path: Vec::with_capacity(8),
             error: None,
             #[cfg(not(target_arch = "wasm32"))]
             outline: arena.outline.get().and_then(|(document, outline)| {

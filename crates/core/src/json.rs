@@ -257,7 +257,21 @@ impl<'a> Scanner<'a> {
     }
 
     /// The string whose opening quote is the next byte.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn quoted(&mut self) -> &'a str {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(rest) = self.text.get(self.at + 1..)
+            && let Some(text) = text::short(rest)
+        {
+            self.at += text.len() + 2;
+            return text;
+        }
+        self.long_string()
+    }
+
+    /// The same, of any length.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(never))]
+    fn long_string(&mut self) -> &'a str {
         let start = self.at + 1;
         let rest = self.text.as_bytes().get(start..).unwrap_or_default();
         let length = text::plain_length(rest);

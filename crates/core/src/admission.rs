@@ -110,6 +110,7 @@ struct PodState<'a> {
     old_ephemeral: Option<Names<'a>>,
     credentials: Option<&'a ContainerCredentials<'a>>,
     mapped: OnceCell<Result<Option<Box<Entry<'a>>>, Problems>>,
+    can_matter: OnceCell<bool>,
 }
 
 impl<'a> Admission<'a> {
@@ -147,7 +148,7 @@ impl<'a> Admission<'a> {
     pub fn decide(self, facts: &'a Facts<'a>) -> Decision<'a> {
         match self.state {
             State::Done(outcome) => Decision { outcome, identity: None, account: Account::default() },
-            State::Pod(state) => (*state).decide(self.request, self.settings, facts),
+            State::Pod(state) => state.decide(self.request, self.settings, facts),
             State::ServiceAccount(state) => (*state).decide(self.request, self.settings, facts),
         }
     }
@@ -169,9 +170,12 @@ impl<'a> PodState<'a> {
             (Subject::EphemeralContainers, None) => Some(Names::default()),
             _ => None,
         };
-        let skip_label = message("{=}/{=}", &[settings.annotation_prefix, SKIP_LABEL]);
-        let labelled = pod.metadata.labels.get(&skip_label).map_err(unreadable)?.is_some();
-        let mirrored = pod.metadata.annotations.get(MIRROR).map_err(unreadable)?.is_some();
+        let is_skip_label = |key: &str| {
+            let name = key.strip_prefix(settings.annotation_prefix).and_then(|rest| rest.strip_prefix('/'));
+            name == Some(SKIP_LABEL)
+        };
+        let labelled = pod.metadata.labels.get(&is_skip_label).map_err(unreadable)?.is_some();
+        let mirrored = pod.metadata.annotations.get(&|key| key == MIRROR).map_err(unreadable)?.is_some();
         let service_account = pod.service_account().unwrap_or_default();
         let left_alone = if mirrored {
             Some(Unchanged::MirrorPod)
@@ -211,6 +215,7 @@ impl<'a> PodState<'a> {
             old_ephemeral,
             credentials,
             mapped: OnceCell::new(),
+            can_matter: OnceCell::new(),
         })
     }
 
@@ -233,7 +238,9 @@ impl<'a> PodState<'a> {
         settings: &'a Settings<'a>,
         facts: &Facts<'a>,
     ) -> Option<Lookup<'l>> {
-        if self.left_alone.is_some() || !self.can_matter(settings, request.arena) {
+        if self.left_alone.is_some()
+            || !*self.can_matter.get_or_init(|| self.can_matter(settings, request.arena))
+        {
             return None;
         }
         if settings.service_account_annotations && facts.service_account.is_none() {
@@ -276,7 +283,7 @@ impl<'a> PodState<'a> {
     }
 
     fn decide(
-        self,
+        &self,
         request: &'a Request<'a>,
         settings: &'a Settings<'a>,
         facts: &'a Facts<'a>,
@@ -289,7 +296,8 @@ impl<'a> PodState<'a> {
                 pod: metadata.name.or(metadata.generate_name).unwrap_or_default(),
                 service_account: self.service_account,
             },
-            ..Account::default()
+            looks: Vec::with_capacity(16),
+            warnings: Vec::new(),
         };
         let mut identity = None;
         let outcome = match self.outcome(request, settings, facts, &mut account, &mut identity) {

@@ -9,7 +9,7 @@ use core::ops::Range;
 
 use crate::ascii;
 use crate::json::write_string;
-use crate::message::number;
+use crate::message::write_number;
 use crate::plan::{
     Addition, EnvValue, EnvVar, List, POD_IDENTITY_LABEL, PodPlan, ServiceAccountPlan, Volume,
 };
@@ -44,6 +44,30 @@ pub(crate) struct Edits {
     written: String,
     edits: Vec<Edit>,
     operations: Vec<Operation>,
+}
+
+/// The path of a member in a JSON Patch.
+struct Path<'p> {
+    before: &'p str,
+    /// The place of an element, when the member is in one.
+    index: Option<usize>,
+    /// Escaped for paths.
+    name: &'p str,
+}
+
+impl<'p> Path<'p> {
+    fn new(before: &'p str, name: &'p str) -> Self {
+        Self { before, index: None, name }
+    }
+
+    fn write(&self, out: &mut String) {
+        out.push_str(self.before);
+        if let Some(index) = self.index {
+            write_number(out, index as u64);
+            out.push('/');
+        }
+        out.push_str(self.name);
+    }
 }
 
 /// Writes a value, or one of several.
@@ -116,10 +140,17 @@ impl Edits {
         self.written.get(range.clone()).unwrap_or_default()
     }
 
-    /// Brings the edits into the order of the text.
+    /// Brings the edits into the order of the text. Those at the same place stay in order.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn sort(&mut self) {
+        self.edits.sort_by_key(|edit| edit.at.start);
+    }
+
+    /// The same in less code.
+    #[cfg(target_arch = "wasm32")]
     fn sort(&mut self) {
         // They come in a few runs, each in order: these are the edits before and, the other way round, behind the
-        // place of the last one. Edits at the same place stay in order.
+        // place of the last one.
         let mut edits: Vec<Edit> = Vec::with_capacity(self.edits.len());
         let mut behind: Vec<Edit> = Vec::new();
         for edit in core::mem::take(&mut self.edits) {
@@ -146,7 +177,7 @@ impl Edits {
     }
 
     /// Appends so many values to an array that may not be there yet.
-    fn append(&mut self, slot: &Slot, outer: Bracket, path: &[&str], count: usize, value: Write<'_>) {
+    fn append(&mut self, slot: &Slot, outer: Bracket, path: &Path<'_>, count: usize, value: Write<'_>) {
         let Slot::Present(bracket) = slot else {
             return self.put(slot, outer, path, &mut |out| {
                 for i in 0..count {
@@ -158,7 +189,7 @@ impl Edits {
         };
         let first = self.operations.len();
         let path = self.write(&mut |out| {
-            path.iter().for_each(|part| out.push_str(part));
+            path.write(out);
             out.push_str("/-");
         });
         for i in 0..count {
@@ -176,14 +207,13 @@ impl Edits {
         });
     }
 
-    /// Puts a member where none is, or only a `null`. The last part of the path is its name, escaped for paths.
-    fn put(&mut self, slot: &Slot, outer: Bracket, path: &[&str], value: &mut dyn FnMut(&mut String)) {
-        let path_written = self.write(&mut |out| path.iter().for_each(|part| out.push_str(part)));
+    /// Puts a member where none is, or only a `null`.
+    fn put(&mut self, slot: &Slot, outer: Bracket, path: &Path<'_>, value: &mut dyn FnMut(&mut String)) {
+        let path_written = self.write(&mut |out| path.write(out));
         let (at, comma, op) = match slot {
             Slot::Null(range) => (range.clone(), false, "replace"),
             _ => {
-                let name = path.last().copied().unwrap_or_default();
-                write_string(&mut self.written, &key_of(name));
+                write_string(&mut self.written, &key_of(path.name));
                 self.written.push(':');
                 (outer.close..outer.close, !outer.empty, "add")
             }
@@ -197,12 +227,17 @@ impl Edits {
 
 /// What a plan is as edits of the pod.
 pub(crate) fn pod_edits(pod: &Pod<'_>, plan: &PodPlan<'_>) -> Edits {
-    let mut edits = Edits { written: String::with_capacity(1024), ..Edits::default() };
+    let count = plan.additions.len();
+    let mut edits = Edits {
+        written: String::with_capacity(512 + 512 * count),
+        edits: Vec::with_capacity(2 + 2 * count),
+        operations: Vec::with_capacity(2 + 4 * count),
+    };
     for addition in &plan.additions {
         container_edits(pod, addition, &mut edits);
     }
     if let Some(volume) = &plan.volume {
-        edits.append(&pod.volumes_slot, pod.spec, &["/spec/", "volumes"], 1, &mut |out, _| {
+        edits.append(&pod.volumes_slot, pod.spec, &Path::new("/spec/", "volumes"), 1, &mut |out, _| {
             write_volume(out, volume);
         });
     }
@@ -219,18 +254,22 @@ fn container_edits(pod: &Pod<'_>, addition: &Addition<'_>, edits: &mut Edits) {
         List::Ephemeral => ("/spec/ephemeralContainers/", &pod.ephemeral_containers),
     };
     let Some(container) = containers.get(addition.index) else { return };
-    let index = number(addition.index as u64);
+    let path = |name| Path { before: list, index: Some(addition.index), name };
     if !addition.env.is_empty() {
-        let path = [list, &index, "/", "env"];
-        edits.append(&container.env_slot, container.bracket, &path, addition.env.len(), &mut |out, i| {
-            if let Some(variable) = addition.env.get(i) {
-                write_variable(out, variable);
-            }
-        });
+        edits.append(
+            &container.env_slot,
+            container.bracket,
+            &path("env"),
+            addition.env.len(),
+            &mut |out, i| {
+                if let Some(variable) = addition.env.get(i) {
+                    write_variable(out, variable);
+                }
+            },
+        );
     }
     if let Some((name, mount_path)) = &addition.mount {
-        let path = [list, &index, "/", "volumeMounts"];
-        edits.append(&container.mounts_slot, container.bracket, &path, 1, &mut |out, _| {
+        edits.append(&container.mounts_slot, container.bracket, &path("volumeMounts"), 1, &mut |out, _| {
             out.push_str("{\"name\":");
             write_string(out, name);
             out.push_str(",\"readOnly\":true,\"mountPath\":");
@@ -244,11 +283,15 @@ fn label_edit(pod: &Pod<'_>, edits: &mut Edits) {
     let mut labels = |out: &mut String| write_object(out, POD_IDENTITY_LABELS.into_iter());
     match (&pod.metadata.slot, &pod.metadata.labels.slot) {
         (Slot::Present(_), Slot::Present(labels)) => {
-            let path = ["/metadata/labels/", &pointer_segment(POD_IDENTITY_LABEL)];
-            edits.put(&Slot::Absent, *labels, &path, &mut |out| out.push_str("\"enabled\""));
+            let name = pointer_segment(POD_IDENTITY_LABEL);
+            edits.put(&Slot::Absent, *labels, &Path::new("/metadata/labels/", &name), &mut |out| {
+                out.push_str("\"enabled\"")
+            });
         }
-        (Slot::Present(metadata), slot) => edits.put(slot, *metadata, &["/metadata/", "labels"], &mut labels),
-        (slot, _) => edits.put(slot, pod.root, &["/", "metadata"], &mut |out| {
+        (Slot::Present(metadata), slot) => {
+            edits.put(slot, *metadata, &Path::new("/metadata/", "labels"), &mut labels)
+        }
+        (slot, _) => edits.put(slot, pod.root, &Path::new("/", "metadata"), &mut |out| {
             out.push_str("{\"labels\":");
             labels(out);
             out.push('}');
@@ -275,13 +318,13 @@ fn write_volume(out: &mut String, volume: &Volume<'_>) {
     out.push_str(",\"projected\":{");
     if let Some(mode) = volume.file_mode {
         out.push_str("\"defaultMode\":");
-        out.push_str(&number(mode.into()));
+        write_number(out, mode.into());
         out.push(',');
     }
     out.push_str("\"sources\":[{\"serviceAccountToken\":{\"audience\":");
     write_string(out, volume.audience);
     out.push_str(",\"expirationSeconds\":");
-    out.push_str(&number(volume.expiration.seconds()));
+    write_number(out, volume.expiration.seconds());
     out.push_str(",\"path\":");
     write_string(out, volume.path);
     out.push_str("}}]}}");
@@ -299,7 +342,7 @@ pub(crate) fn service_account_edits(
         plan.annotations.iter().filter_map(|change| Some((change.key.as_str(), change.value.as_deref()?)));
     let Slot::Present(bracket) = &annotations.slot else {
         if let Slot::Present(metadata) = metadata {
-            edits.put(&annotations.slot, *metadata, &["/metadata/", "annotations"], &mut |out| {
+            edits.put(&annotations.slot, *metadata, &Path::new("/metadata/", "annotations"), &mut |out| {
                 write_object(out, added.clone());
             });
         }

@@ -49,6 +49,9 @@ impl<'a> Roles<'a> {
 
     /// Leaves out the roles that no container is given.
     pub(crate) fn keep_those_of(&mut self, targets: &[Target<'_, 'a>]) {
+        if self.containers.is_empty() {
+            return;
+        }
         let names = Names::of(targets.iter().map(|target| target.container.name));
         self.containers.retain(|(name, _)| names.contain(name));
         if targets.iter().all(|target| self.find(target.container.name).is_ok()) {

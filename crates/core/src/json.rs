@@ -101,9 +101,9 @@ pub(crate) struct Scanner<'a> {
     arena: &'a Arena,
     path: Vec<Segment>,
     error: Option<Box<ReadError>>,
-    /// A place in the outline of the document that the text is a part of, and where in it the text begins.
+    /// The outline of the document that the text is a part of, and where in it the text begins.
     #[cfg(not(target_arch = "wasm32"))]
-    outline: Option<(outline::Cursor<'a>, usize)>,
+    outline: Option<(&'a outline::Outline, usize)>,
 }
 
 impl<'a> Scanner<'a> {
@@ -115,13 +115,13 @@ impl<'a> Scanner<'a> {
             at: 0,
             depth: 0,
             arena,
-            path: Vec::new(),
+            path: Vec::with_capacity(8),
             error: None,
             #[cfg(not(target_arch = "wasm32"))]
             outline: arena.outline.get().and_then(|(document, outline)| {
                 let text = addresses(text);
                 let base = text.start.checked_sub(document.start)?;
-                (text.end <= document.end).then(|| (outline.cursor(base), base))
+                (text.end <= document.end).then_some((outline, base))
             }),
         }
     }
@@ -260,7 +260,21 @@ impl<'a> Scanner<'a> {
     }
 
     /// The string whose opening quote is the next byte.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn quoted(&mut self) -> &'a str {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(rest) = self.text.get(self.at + 1..)
+            && let Some(text) = text::short(rest)
+        {
+            self.at += text.len() + 2;
+            return text;
+        }
+        self.long_string()
+    }
+
+    /// The same, of any length.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(never))]
+    fn long_string(&mut self) -> &'a str {
         let start = self.at + 1;
         let rest = self.text.as_bytes().get(start..).unwrap_or_default();
         let length = text::plain_length(rest);

@@ -76,9 +76,17 @@ pub(crate) fn escaped(text: &str) -> String {
 /// A number in decimal digits.
 #[must_use]
 pub fn number(n: u64) -> String {
-    let mut out = if n > 9 { number(n / 10) } else { String::new() };
-    out.push(char::from(b'0' + (n % 10) as u8));
+    let mut out = String::new();
+    write_number(&mut out, n);
     out
+}
+
+/// Appends a number in decimal digits.
+pub(crate) fn write_number(out: &mut String, n: u64) {
+    if n > 9 {
+        write_number(out, n / 10);
+    }
+    out.push(char::from(b'0' + (n % 10) as u8));
 }
 
 /// Texts with something between them.

@@ -24,17 +24,15 @@ impl<'p> NormalPath<'p> {
     #[must_use]
     pub fn new(path: &'p str, os: Os) -> Self {
         // Nearly all paths are in it, but for the `/` in front.
-        if let Some(rest) = path.strip_prefix('/')
-            && os == Os::Unix
-        {
+        if os == Os::Unix {
+            let rest = path.strip_prefix('/').unwrap_or(path);
             let rest = rest.strip_suffix('/').unwrap_or(rest);
-            let mut before = b'/';
-            let is_normal = rest.bytes().all(|byte| {
-                let fits = before != b'/' || !matches!(byte, b'/' | b'.');
-                before = byte;
-                fits
-            });
-            if is_normal && before != b'/' {
+            let bytes = rest.as_bytes();
+            // All pairs are looked at, whatever is found, so that many are at once.
+            let pairs = bytes.iter().zip(bytes.iter().skip(1));
+            let ends = |byte: u8| byte == b'/' || byte == b'.';
+            let other = pairs.fold(false, |other, (byte, next)| other | (*byte == b'/' && ends(*next)));
+            if !other && !bytes.first().copied().is_none_or(ends) && bytes.last() != Some(&b'/') {
                 return Self(Cow::Borrowed(rest));
             }
         }

@@ -58,9 +58,8 @@ impl Bracket {
 /// Labels or annotations.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StringMap<'a> {
-    entries: Vec<(&'a str, &'a str)>,
-    /// Where each entry stands, from the key's opening quote to the end of the value.
-    spans: Vec<Range<usize>>,
+    /// Keys and values, and where each of them stands, from the key's opening quote to the end of the value.
+    entries: Vec<(&'a str, &'a str, Range<usize>)>,
     /// The byte of the opening brace.
     pub(crate) open: usize,
     pub(crate) slot: Slot,
@@ -69,7 +68,8 @@ pub(crate) struct StringMap<'a> {
 impl<'a> FromIterator<(&'a str, &'a str)> for StringMap<'a> {
     /// A map that stands in no text.
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(entries: I) -> Self {
-        Self { entries: entries.into_iter().collect(), ..Self::default() }
+        let entries = entries.into_iter().map(|(key, value)| (key, value, 0..0)).collect();
+        Self { entries, ..Self::default() }
     }
 }
 
@@ -81,23 +81,23 @@ impl<'a> StringMap<'a> {
             return map;
         };
         map.open = s.position().saturating_sub(1);
+        map.entries.reserve(8);
         while let Some((key, start)) = members.next_any_at(s) {
             // `null` is an empty string to Kubernetes.
             let value = s.text();
-            map.entries.push((key, value));
-            map.spans.push(start..s.position());
+            map.entries.push((key, value, start..s.position()));
         }
         map.slot = Slot::present(s, members.is_empty());
         map
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.entries.iter().copied()
+        self.entries.iter().map(|(key, value, _)| (*key, *value))
     }
 
     /// Each key with where its entry stands.
     pub(crate) fn spans(&self) -> impl Iterator<Item = (&str, &Range<usize>)> {
-        self.entries.iter().map(|(key, _)| *key).zip(&self.spans)
+        self.entries.iter().map(|(key, _, span)| (*key, span))
     }
 
     /// The value of a key.
@@ -105,8 +105,8 @@ impl<'a> StringMap<'a> {
     /// # Errors
     ///
     /// When the key is there twice.
-    pub(crate) fn get(&self, key: &str) -> Result<Option<&'a str>, Box<ReadError>> {
-        let mut values = self.iter().filter(|(k, _)| *k == key).map(|(_, value)| value);
+    pub(crate) fn get(&self, is_key: &dyn Fn(&str) -> bool) -> Result<Option<&'a str>, Box<ReadError>> {
+        let mut values = self.iter().filter(|(key, _)| is_key(key)).map(|(_, value)| value);
         let value = values.next();
         match values.next() {
             Some(_) => Err(ReadError::new(Fault::Duplicate)),

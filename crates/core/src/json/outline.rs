@@ -1,50 +1,40 @@
-//! Checks a whole document sixty-four bytes at a time, and notes where its arrays and objects end, so that reading it
-//! need not look into those that nobody reads.
+//! Checks a whole document sixty-four bytes at a time, and notes where its brackets stand, so that reading it need not look
+//! into those arrays and objects that nobody reads.
 //!
 //! It is about documents without blanks between tokens, as the API server writes them, and only ever says that one
 //! is well-formed: the plain reader is there for all others, and to say what is wrong. Masks of the bytes that
 //! matter, and of those inside of strings, are made as in simdjson (<https://arxiv.org/abs/1902.08318>, section 3).
 //! The grammar is checked on the masks, too: without blanks, what may stand beside each other is a matter of
-//! neighbouring bits. Only brackets are visited one by one, later on and without branches: a processor guesses badly
-//! what comes next in a pod.
+//! neighbouring bits. So is which bracket closes which, once those are left out that were paired. Nothing is visited one by
+//! one but numbers and literals: a processor guesses badly what comes next in a pod.
 
 mod brackets;
 mod grammar;
-mod lanes;
 mod processor;
 
-use brackets::{Brackets, Levels};
+use brackets::{Brackets, Found};
 use grammar::Grammar;
-use lanes::LANES;
 use processor::Processor;
 
-/// Bytes that are looked at together.
-const STRETCH: usize = 64 * LANES;
+/// Blocks of sixty-four bytes that are looked at together.
+const BLOCKS: usize = 8;
+const STRETCH: usize = 64 * BLOCKS;
 
-/// Where the arrays and objects of a document begin and end, but for the empty ones.
+/// Where the arrays and objects of a document begin and end.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Outline {
-    /// In the order of the opening brackets.
-    spans: Vec<Span>,
+    blocks: Vec<Block>,
 }
 
-/// An array or object.
+/// Sixty-four bytes of a document: a bit for each, the first the lowest.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Span {
-    /// The byte of the opening bracket.
-    open: u32,
-    /// The byte of the closing bracket.
-    close: u32,
-    /// The place in [`Outline::spans`] of the first one that is not inside.
-    next: u32,
-}
-
-/// A place in an outline that only moves on, so that all that is looked up on a way through the document takes
-/// linear time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor<'a> {
-    outline: &'a Outline,
-    next: usize,
+struct Block {
+    opens: u64,
+    closes: u64,
+    /// How many arrays and objects are open at its start.
+    depth: i32,
+    /// No fewer are open anywhere in it.
+    least: i32,
 }
 
 impl Outline {
@@ -57,50 +47,54 @@ impl Outline {
     fn scan<P: Processor>(text: &str, processor: P) -> Option<Self> {
         // The API server ends what it sends with a line break.
         let bytes = text.trim_ascii_end().as_bytes();
-        u32::try_from(bytes.len()).ok()?;
-        // The outermost one is visited, so it must not be empty.
+        i32::try_from(bytes.len()).ok()?;
         if !bytes.starts_with(b"{\"") || bytes.last() != Some(&b'}') {
             return None;
         }
-        let mut levels = Levels::new(bytes);
+        let mut blocks = Vec::with_capacity(bytes.len() / 64 + BLOCKS);
         let mut grammar = Grammar::new(processor, bytes);
-        let mut brackets = Brackets::default();
-        let mut rest = bytes;
-        while let Some((stretch, after)) = rest.split_first_chunk::<STRETCH>() {
-            grammar.check(stretch, STRETCH, &mut brackets)?;
-            levels.visit(&brackets)?;
-            rest = after;
+        let mut brackets = Brackets::new(processor, bytes.len());
+        let (full, rest) = bytes.as_chunks::<STRETCH>();
+        let mut last = [b' '; STRETCH];
+        last.get_mut(..rest.len())?.copy_from_slice(rest);
+        let mut found = Found::default();
+        for i in 0..=full.len() {
+            let (stretch, length) = full.get(i).map_or((&last, rest.len()), |stretch| (stretch, STRETCH));
+            // One thing after the other: for all of it at once a processor has too few registers.
+            grammar.check(stretch, length, &mut found);
+            grammar.check_scalars(&found);
+            for block in 0..BLOCKS {
+                blocks.push(brackets.add(&found, block)?);
+            }
         }
-        let mut stretch = [b' '; STRETCH];
-        for (to, from) in stretch.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        grammar.check(&stretch, rest.len(), &mut brackets)?;
-        levels.visit(&brackets)?;
-        if grammar.is_in_string() { None } else { levels.outline() }
+        (grammar.is_right() && brackets.are_paired()).then_some(Self { blocks })
     }
 
-    /// At the first array or object that does not begin before a byte.
-    pub(super) fn cursor(&self, at: usize) -> Cursor<'_> {
-        Cursor { outline: self, next: self.spans.partition_point(|span| (span.open as usize) < at) }
-    }
-}
-
-impl Cursor<'_> {
-    /// The byte after the array or object that begins at a byte, unless it is empty. What begins before it or inside of
-    /// it cannot be looked up any more.
-    #[inline]
-    pub(super) fn end(&mut self, start: usize) -> Option<usize> {
+    /// The byte after the array or object that begins at a byte; `None` when none does.
+    pub(super) fn end(&self, start: usize) -> Option<usize> {
+        let mut index = start / 64;
+        let mut block = *self.blocks.get(index)?;
+        let from = u64::MAX << (start % 64);
+        if block.opens & from & from.wrapping_neg() == 0 {
+            return None;
+        }
+        // How many are open, besides those around it.
+        let mut depth = 0;
+        let mut left = (block.opens | block.closes) & from;
         loop {
-            let span = self.outline.spans.get(self.next)?;
-            if span.open as usize == start {
-                self.next = span.next as usize;
-                return Some(span.close as usize + 1);
+            while left != 0 {
+                depth += if block.opens & left & left.wrapping_neg() == 0 { -1 } else { 1 };
+                if depth == 0 {
+                    return Some(64 * index + left.trailing_zeros() as usize + 1);
+                }
+                left &= left - 1;
             }
-            if span.open as usize > start {
-                return None;
-            }
-            self.next += 1;
+            let after = self.blocks.get(index + 1..)?;
+            let around = after.first()?.depth - depth;
+            index += 1 + after.iter().position(|block| block.least <= around)?;
+            block = *self.blocks.get(index)?;
+            depth = block.depth - around;
+            left = block.opens | block.closes;
         }
     }
 }
@@ -231,19 +225,21 @@ mod tests {
 
     #[test]
     fn ends_are_where_the_brackets_close() {
-        let text = format!("{{\"a\":[1,{{\"{}\":[2]}},[]],\"b\":{{}}}}", "]}".repeat(40));
+        let long = format!("[1,{{\"{}\":[2]}},[],[{}3]]", "]}".repeat(40), "[[[]]],{},".repeat(30));
+        let text = format!("{{\"a\":{long},\"b\":{{}},\"c\":{{\"d\":{long}}}}}");
         let outline = Outline::of(&text).unwrap();
-        let text_of = |span: &Span| text.get(span.open as usize..=span.close as usize).unwrap();
-        let ends: Vec<_> = outline.spans.iter().map(text_of).collect();
-        let inner = format!("{{\"{}\":[2]}}", "]}".repeat(40));
-        assert_eq!(ends, [text.as_str(), &format!("[1,{inner},[]]"), &inner, "[2]"]);
-        assert_eq!(outline.spans.iter().map(|span| span.next).collect::<Vec<_>>(), [4, 4, 4, 4]);
-        assert_eq!(outline.cursor(0).end(0), Some(text.len()));
-        let mut cursor = outline.cursor(1);
-        let array = text.find('[').unwrap();
-        assert_eq!(
-            [1, array, text.len() - 2].map(|at| cursor.end(at)),
-            [None, Some(array + ends[1].len()), None]
-        );
+        let plain = Arena::default();
+        let mut inside = false;
+        let mut found = 0;
+        for (at, byte) in text.bytes().enumerate() {
+            inside ^= byte == b'"';
+            let begins = !inside && matches!(byte, b'{' | b'[');
+            let expected = begins.then(|| at + Scanner::new(text.get(at..).unwrap(), &plain).skip().len());
+            assert_eq!(outline.end(at), expected, "{at}");
+            found += usize::from(begins);
+        }
+        assert_eq!(outline.end(text.len()), None);
+        assert_eq!(outline.end(text.len() + 64), None);
+        assert_eq!(found, 3 + 2 * (5 + 4 * 30));
     }
 }

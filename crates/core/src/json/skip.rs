@@ -35,20 +35,13 @@ impl<'a> Scanner<'a> {
     }
 
     /// The byte after the array or object that begins here, if it is known.
-    fn known_end(&mut self) -> Option<usize> {
+    fn known_end(&self) -> Option<usize> {
         #[cfg(not(target_arch = "wasm32"))]
-        if let Some((cursor, base)) = &mut self.outline {
-            let end = cursor.end(self.at + *base).map(|end| end - *base);
-            return end.or_else(|| self.empty_end());
+        if let Some((outline, base)) = self.outline {
+            return Some(outline.end(self.at + base)? - base);
         }
         let address = self.text.as_ptr().addr();
         Some(self.arena.spans.get()?.end(address + self.at)? - address)
-    }
-
-    /// The byte after the array or object that begins here, if it is empty.
-    #[cfg(not(target_arch = "wasm32"))]
-    fn empty_end(&self) -> Option<usize> {
-        matches!(self.rest(), [b'{', b'}', ..] | [b'[', b']', ..]).then_some(self.at + 2)
     }
 
     /// Whether the value is well-formed.

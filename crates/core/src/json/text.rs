@@ -20,6 +20,24 @@ pub(super) fn plain_length(text: &[u8]) -> usize {
     text.len() - after_plain(rest).len()
 }
 
+/// A text up to its first quote, if that is among its first thirty-two bytes, and no backslash or control character before
+/// it. Most are that short.
+#[cfg(not(target_arch = "wasm32"))]
+#[inline(always)]
+pub(super) fn short(text: &str) -> Option<&str> {
+    use wide::u8x16;
+
+    let [low, high] = text.as_bytes().first_chunk::<32>()?.as_chunks().0 else { return None };
+    let ends = |block: &[u8; 16]| {
+        let block = u8x16::from(*block);
+        let control = block.min(u8x16::splat(0x1f)).simd_eq(block);
+        let ends = control | block.simd_eq(u8x16::splat(b'"')) | block.simd_eq(u8x16::splat(b'\\'));
+        ends.to_bitmask()
+    };
+    let end = (ends(low) | ends(high) << 16).trailing_zeros() as usize;
+    if text.as_bytes().get(end) == Some(&b'"') { text.get(..end) } else { None }
+}
+
 /// A text from the sixteen bytes on that hold a quote, backslash or control character, and where in them it stands; or
 /// what is left.
 #[cfg(any(target_feature = "simd128", not(target_arch = "wasm32")))]

@@ -127,13 +127,15 @@ impl<'a> Container<'a> {
             return;
         };
         while elements.next(s) {
-            let (name, state) = read_variable(s);
+            let (name, value, from) = read_variable(s);
             // The last of several definitions is the one that counts in Kubernetes.
             if name.starts_with("AWS_")
                 && let Some(i) = Variable::ALL.iter().position(|variable| variable.name() == name)
                 && let Some(slot) = self.env.get_mut(i)
             {
-                *slot = state;
+                // `$(NAME)` is replaced by the kubelet.
+                let refers = value.as_bytes().windows(2).any(|pair| pair == b"$(");
+                *slot = if from || refers { EnvState::Reference } else { EnvState::Literal(value) };
             }
         }
         self.env_slot = Slot::present(s, elements.count() == 0);
@@ -173,7 +175,8 @@ impl<'a> Container<'a> {
 
 members!(VariableMember { Name: "name", Value: "value", ValueFrom: "valueFrom" });
 
-fn read_variable<'a>(s: &mut Scanner<'a>) -> (&'a str, EnvState<'a>) {
+/// The name of a variable, its value, and whether it comes from somewhere else.
+fn read_variable<'a>(s: &mut Scanner<'a>) -> (&'a str, &'a str, bool) {
     let (mut name, mut value, mut from) = ("", "", false);
     if let Some(mut members) = s.object(VariableMember::NAMES) {
         while let Some(member) = members.next(s).and_then(VariableMember::at) {
@@ -184,10 +187,7 @@ fn read_variable<'a>(s: &mut Scanner<'a>) -> (&'a str, EnvState<'a>) {
             }
         }
     }
-    // `$(NAME)` is replaced by the kubelet.
-    let refers = value.as_bytes().windows(2).any(|pair| pair == b"$(");
-    let state = if from || refers { EnvState::Reference } else { EnvState::Literal(value) };
-    (name, state)
+    (name, value, from)
 }
 
 members!(MountMember {

@@ -13,7 +13,8 @@ const INTERVAL: Duration = Duration::from_secs(10);
 pub async fn give_back() -> Infallible {
     loop {
         tokio::time::sleep(INTERVAL).await;
-        trim();
+        // Not on a thread that serves. It does not panic.
+        let _ = tokio::task::spawn_blocking(trim).await;
     }
 }
 

@@ -1,15 +1,14 @@
 //! Logs: to stderr, one event a line, for people or for machines.
 
-use std::io::{self, Write};
+use std::io;
 
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, Subscriber};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt as _;
 
+mod line;
 mod lines;
 
+use line::Log;
 pub use lines::Flush;
 use lines::Lines;
 
@@ -30,92 +29,39 @@ pub enum Format {
 /// When somebody has begun already, or there can be no thread that writes.
 pub fn init(format: Format, verbosity: i32) -> anyhow::Result<Flush> {
     let (lines, flush) = Lines::to(io::stderr())?;
-    tracing::dispatcher::set_global_default(match format {
-        Format::Human => human(verbosity, lines).into(),
-        Format::Json => json(verbosity, lines).into(),
-    })?;
+    let log = Log { format, levels: Levels::of(verbosity), write: move |line: &str| lines.push(line) };
+    tracing::dispatcher::set_global_default(log.into())?;
     Ok(flush)
 }
 
-fn human<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(
-    verbosity: i32,
-    writer: W,
-) -> impl Subscriber + Send + Sync {
-    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(OneLine(writer, Format::Human));
-    tracing_subscriber::registry().with(levels(verbosity)).with(lines)
+/// What is logged.
+#[derive(Clone, Copy, Debug)]
+struct Levels {
+    ours: LevelFilter,
+    theirs: LevelFilter,
 }
 
-fn json<W: for<'w> MakeWriter<'w> + Send + Sync + 'static>(
-    verbosity: i32,
-    writer: W,
-) -> impl Subscriber + Send + Sync {
-    let lines = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_span_list(false)
-        .with_writer(OneLine(writer, Format::Json));
-    tracing_subscriber::registry().with(levels(verbosity)).with(lines)
-}
-
-/// What is logged at a verbosity, on klog's scale
-/// (<https://github.com/kubernetes/community/blob/master/contributors/devel/sig-instrumentation/logging.md>): 2 is for
-/// details that are worth having, 6 for every request. Libraries are a step quieter; none gets to say
-/// everything, for that holds headers.
-fn levels(verbosity: i32) -> Targets {
-    let (ours, theirs) = match verbosity {
-        ..=1 => (Level::INFO, LevelFilter::WARN),
-        2..=5 => (Level::DEBUG, LevelFilter::INFO),
-        6.. => (Level::TRACE, LevelFilter::DEBUG),
-    };
-    Targets::new().with_default(theirs).with_target("webhook", ours).with_target("pod_identity_webhook", ours)
-}
-
-/// Writes an event as one line of printable ASCII, whatever is in it: logs are read by line, and terminals obey
-/// escape sequences. It is done here, on the finished line, so that no field can be forgotten.
-struct OneLine<W>(W, Format);
-
-/// Where one event goes.
-struct Event<W>(W, Format);
-
-impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for OneLine<W> {
-    type Writer = Event<W::Writer>;
-
-    fn make_writer(&'w self) -> Self::Writer {
-        Event(self.0.make_writer(), self.1)
-    }
-}
-
-impl<W: Write> Write for Event<W> {
-    /// Is handed whole events.
-    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        // The usual case: nothing to escape.
-        if let [line @ .., b'\n'] = event
-            && line.iter().all(|byte| matches!(byte, b' '..=b'~'))
-        {
-            self.0.write_all(event)?;
-            return Ok(event.len());
-        }
-        let text = String::from_utf8_lossy(event);
-        let mut line = String::with_capacity(text.len() + 1);
-        for c in text.strip_suffix('\n').unwrap_or(&text).chars() {
-            match c {
-                ' '..='~' => line.push(c),
-                // In JSON, what is left to escape stands in a string.
-                c if self.1 == Format::Json => {
-                    for unit in c.encode_utf16(&mut [0; 2]) {
-                        line.push_str(&format!("\\u{unit:04x}"));
-                    }
-                }
-                c => line.extend(c.escape_default()),
-            }
-        }
-        line.push('\n');
-        self.0.write_all(line.as_bytes())?;
-        Ok(event.len())
+impl Levels {
+    /// What is logged at a verbosity, on klog's scale
+    /// (<https://github.com/kubernetes/community/blob/master/contributors/devel/sig-instrumentation/logging.md>): 2 is
+    /// for details that are worth having, 6 for every request. Libraries are a step quieter; none gets to say
+    /// everything, for that holds headers.
+    fn of(verbosity: i32) -> Self {
+        let (ours, theirs) = match verbosity {
+            ..=1 => (LevelFilter::INFO, LevelFilter::WARN),
+            2..=5 => (LevelFilter::DEBUG, LevelFilter::INFO),
+            6.. => (LevelFilter::TRACE, LevelFilter::DEBUG),
+        };
+        Self { ours, theirs }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+    fn enable(self, target: &str, level: &Level) -> bool {
+        let is_ours = target.starts_with("webhook") || target.starts_with("pod_identity_webhook");
+        *level <= if is_ours { self.ours } else { self.theirs }
+    }
+
+    fn most(self) -> LevelFilter {
+        self.ours.max(self.theirs)
     }
 }
 
@@ -123,28 +69,19 @@ impl<W: Write> Write for Event<W> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use jiff::Timestamp;
     use serde_json::{Value, json};
     use tracing::subscriber::with_default;
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Buffer {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Buffer {
-        fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
+    /// What is written of what is logged.
+    fn logged(format: Format, log: impl FnOnce()) -> String {
+        let text = Arc::new(Mutex::new(String::new()));
+        let written = Arc::clone(&text);
+        let write = move |line: &str| written.lock().unwrap().push_str(line);
+        with_default(Log { format, levels: Levels::of(0), write }, log);
+        text.lock().unwrap().clone()
     }
 
     const HOSTILE: &str = "a\nlevel=ERROR \u{1b}[31m\r\t\u{7f}\u{9b}\u{e9}\u{202e}\u{1f600}\0\"";
@@ -156,14 +93,7 @@ mod tests {
     #[test]
     fn an_event_is_one_line_of_printable_ascii() {
         for format in [Format::Human, Format::Json] {
-            let buffer = Buffer::default();
-            let writer = buffer.clone();
-            let make = move || writer.clone();
-            match format {
-                Format::Human => with_default(human(0, make), log_hostile),
-                Format::Json => with_default(json(0, make), log_hostile),
-            }
-            let text = buffer.text();
+            let text = logged(format, log_hostile);
             let line = text.strip_suffix('\n').unwrap();
             assert!(line.contains("31m"), "{line}");
             assert!(line.bytes().all(|b| matches!(b, b' '..=b'~')), "{line}");
@@ -172,18 +102,50 @@ mod tests {
 
     #[test]
     fn json_holds_what_was_logged() {
-        let buffer = Buffer::default();
-        let writer = buffer.clone();
-        with_default(json(0, move || writer.clone()), || {
-            tracing::info!(text = "caf\u{e9}\n\u{1f600}", count = 3, "done");
+        let text = logged(Format::Json, || {
+            log_hostile();
+            tracing::info!(is = true, count = 3, less = -3, debug = ?Some("\"a\""), "done");
         });
-        let mut found: Value = serde_json::from_str(&buffer.text()).unwrap();
-        let time = found.as_object_mut().unwrap().remove("timestamp").unwrap();
-        assert!(time.as_str().unwrap().ends_with('Z'), "{time}");
+        let mut lines = text.lines().map(|line| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            let time = line.as_object_mut().unwrap().remove("timestamp").unwrap();
+            assert!(time.as_str().unwrap().parse::<Timestamp>().is_ok(), "{time}");
+            line
+        });
         assert_eq!(
-            found,
-            json!({"level": "INFO", "target": module_path!(), "message": "done", "text": "caf\u{e9}\n\u{1f600}",
-                "count": 3})
+            lines.next().unwrap(),
+            json!({"level": "WARN", "target": module_path!(), "message": format!("said {HOSTILE}"),
+                "display": HOSTILE, "debug": format!("{HOSTILE:?}"), "text": HOSTILE})
+        );
+        assert_eq!(
+            lines.next().unwrap(),
+            json!({"level": "INFO", "target": module_path!(), "message": "done", "is": true, "count": 3,
+                "less": -3, "debug": "Some(\"\\\"a\\\"\")"})
+        );
+        assert!(lines.next().is_none());
+    }
+
+    #[test]
+    fn people_read_the_message_first() {
+        let log = || {
+            tracing::info!(text = "a b", count = 3, empty = "", display = %"c\u{e9}\"", "done: {}", "\"it\"\n");
+            tracing::error!(quoted = "\"\\\n\u{202e}");
+        };
+        let text = logged(Format::Human, log);
+        let lines: Vec<_> = text.lines().map(|line| line.split_once(' ').unwrap()).collect();
+        assert!(
+            lines.iter().all(|(time, _)| time.len() == 27 && time.parse::<Timestamp>().is_ok()),
+            "{text}"
+        );
+        let target = module_path!();
+        assert_eq!(
+            lines.iter().map(|(_, rest)| *rest).collect::<Vec<_>>(),
+            [
+                format!(
+                    " INFO {target}: done: \"it\"\\n text=\"a b\" count=3 empty=\"\" display=c\\u{{e9}}\""
+                ),
+                format!("ERROR {target}: quoted=\"\\\"\\\\\\n\\u{{202e}}\""),
+            ]
         );
     }
 
@@ -199,13 +161,13 @@ mod tests {
             (6, L::TRACE, L::DEBUG),
             (i32::MAX, L::TRACE, L::DEBUG),
         ] {
-            let targets = levels(verbosity);
+            let levels = Levels::of(verbosity);
             for (target, most) in
                 [("webhook::run", ours), ("pod_identity_webhook", ours), ("hyper_util", theirs)]
             {
                 let mut logged = [L::ERROR, L::WARN, L::INFO, L::DEBUG, L::TRACE]
                     .into_iter()
-                    .filter(|level| targets.would_enable(target, level));
+                    .filter(|level| levels.enable(target, level));
                 assert_eq!(logged.next_back(), Some(most), "{verbosity} {target}");
             }
         }

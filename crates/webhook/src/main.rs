@@ -14,14 +14,14 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(error) => error.exit(),
     };
-    let _flush = match log::init(args.logging.log_format, args.logging.v) {
+    let flush = match log::init(args.logging.log_format, args.logging.v) {
         Ok(flush) => flush,
         Err(error) => {
             eprintln!("cannot log: {error}");
             return ExitCode::FAILURE;
         }
     };
-    panic_hook::install();
+    panic_hook::install(flush.clone());
     match serve(*args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

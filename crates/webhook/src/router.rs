@@ -70,13 +70,12 @@ impl Router {
     /// room that others need.
     pub async fn route<B: Body<Data = Bytes>>(&self, request: Request<B>, connection: &GiveWay) -> Answer {
         let (parts, body) = request.into_parts();
-        let path = Path::of(parts.uri.path());
-        let answer = match self.answer(path, &parts, body, connection).await {
+        let (verb, path) = (verb(&parts.method), Path::of(parts.uri.path()));
+        let answer = match self.answer(path, parts, body, connection).await {
             Ok(answer) => answer,
             Err(failure) => failed(&failure),
         };
-        let labels =
-            RequestLabels { verb: verb(&parts.method), path: path.name(), code: answer.status().as_u16() };
+        let labels = RequestLabels { verb, path: path.name(), code: answer.status().as_u16() };
         self.0.metrics.http_requests.get_or_create(&labels).inc();
         answer
     }
@@ -84,31 +83,31 @@ impl Router {
     async fn answer<B: Body<Data = Bytes>>(
         &self,
         path: Path,
-        parts: &Parts,
+        parts: Parts,
         body: B,
         connection: &GiveWay,
     ) -> Result<Answer, Failure> {
         let Shared { serves, health, .. } = &*self.0;
         match (path, serves) {
             (Path::Mutate, Serves::Admission(admission)) => {
-                self.review(admission, Task::Mutate, parts, body, connection).await
+                self.review(admission, Task::Mutate, path, parts, body, connection).await
             }
             (Path::Validate, Serves::Admission(admission)) => {
-                self.review(admission, Task::Validate, parts, body, connection).await
+                self.review(admission, Task::Validate, path, parts, body, connection).await
             }
-            (Path::Healthz, _) => read_only(parts, || Ok(text(StatusCode::OK, "ok\n".to_owned()))),
-            (Path::Readyz, _) => read_only(parts, || {
+            (Path::Healthz, _) => read_only(&parts, || Ok(text(StatusCode::OK, "ok\n".to_owned()))),
+            (Path::Readyz, _) => read_only(&parts, || {
                 let (status, missing) = health.readyz();
                 Ok(text(status, missing))
             }),
-            (Path::Metrics, _) => read_only(parts, || match health.metrics() {
+            (Path::Metrics, _) => read_only(&parts, || match health.metrics() {
                 Ok(text) => Ok(with_type(StatusCode::OK, metrics::CONTENT_TYPE, text)),
                 Err(_) => {
                     let message = "the metrics could not be written";
                     Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message))
                 }
             }),
-            (Path::Debug, Serves::Debug(debug)) => read_only(parts, || {
+            (Path::Debug, Serves::Debug(debug)) => read_only(&parts, || {
                 let shown = debug.show(parts.uri.path(), parts.uri.query().unwrap_or_default())?;
                 Ok(with_type(StatusCode::OK, JSON, shown))
             }),
@@ -120,7 +119,8 @@ impl Router {
         &self,
         admission: &Admission,
         task: Task,
-        parts: &Parts,
+        path: Path,
+        parts: Parts,
         body: B,
         connection: &GiveWay,
     ) -> Result<Answer, Failure> {
@@ -131,18 +131,20 @@ impl Router {
             let message = "expected the media type `application/json`";
             return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
+        let traceparent =
+            parts.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        // What hyper has read of the head is part of it, and room for what comes next once this is gone.
+        drop(parts);
         let share = self.0.budget.share();
         let work = async {
             let late =
                 Failure::new(StatusCode::REQUEST_TIMEOUT, "the body took too long: expected it within 10 s");
             let body = timeout(BODY_TIME, body::read(body, &share)).await.map_err(|_| late)??;
             let started = Instant::now();
-            let traceparent = parts.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
             let late = Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long");
-            let answer = timeout(ANSWER_TIME, admission.review(&body, task, traceparent)).await;
+            let answer = timeout(ANSWER_TIME, admission.review(&body, task, traceparent.as_deref())).await;
             let seconds = started.elapsed().as_secs_f64();
-            let path = Path::of(parts.uri.path()).name();
-            self.0.metrics.request_seconds.get_or_create(&path.into()).observe(seconds);
+            self.0.metrics.request_seconds.get_or_create(&path.name().into()).observe(seconds);
             let answer = answer.map_err(|_| late)??;
             drop(body);
             share.turn_into_answer(answer.len(), &connection.0).await.map_err(|_| body::NO_ROOM)?;

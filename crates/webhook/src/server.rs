@@ -10,9 +10,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
 use crate::metrics::Metrics;
@@ -28,7 +30,7 @@ mod read_ahead;
 mod tests;
 mod timed;
 
-use connection::Connection;
+use connection::{Connection, KEPT};
 use connections::Connections;
 
 /// What a listener allows.
@@ -73,6 +75,7 @@ pub async fn serve(
     metrics: Metrics,
 ) {
     let mut connections = Connections::new(limits, metrics.clone());
+    let keeps = Arc::new(Semaphore::new(KEPT));
     let mut acceptor = Acceptor { listener, retry: None, pause: SHORTEST_PAUSE };
     loop {
         tokio::select! {
@@ -91,7 +94,8 @@ pub async fn serve(
                 }
                 connections.admit(peer.ip().to_canonical(), |activity, told| {
                     let (router, phases, metrics) = (router.clone(), phases.clone(), metrics.clone());
-                    Connection { router, limits, phases, activity, metrics }.serve(stream, tls, told)
+                    let keeps = Arc::clone(&keeps);
+                    Connection { router, limits, phases, activity, metrics, keeps }.serve(stream, tls, told)
                 });
             }
         }

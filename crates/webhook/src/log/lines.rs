@@ -9,29 +9,29 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tracing_subscriber::fmt::MakeWriter;
-
 /// Bytes that wait to be written, at most.
 const LIMIT: usize = 1 << 20;
 /// For how long lines come together before they are written.
-const DELAY: Duration = Duration::from_millis(5);
-/// How long the end of the process waits for whoever reads the last lines.
-const LAST_CALL: Duration = Duration::from_secs(1);
+const DELAY: Duration = Duration::from_millis(10);
+/// How long whoever wants to see it written waits for whoever reads it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Takes lines. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Lines(Arc<Shared>);
 
-/// Sees to it that what was logged is written before the process ends: it waits for that when it is dropped.
-#[derive(Debug)]
+/// Sees to it that what was logged is written before the process ends: it waits for that when it is dropped. Cheap to
+/// clone.
+#[derive(Clone, Debug)]
+#[must_use = "what was logged last is lost when this is dropped before"]
 pub struct Flush(Lines);
 
 #[derive(Debug, Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    /// There is something to write, after there was nothing; or the end has come.
+    /// There is something to write, after there was nothing.
     begun: Condvar,
-    /// Everything is written.
+    /// What somebody waits for may be written.
     done: Condvar,
 }
 
@@ -39,9 +39,14 @@ struct Shared {
 struct Waiting {
     bytes: Vec<u8>,
     dropped: u64,
+    /// How many lines there were.
+    given: u64,
+    /// How many of them are written, or dropped.
+    written: u64,
     /// The thread has nothing to do.
     idle: bool,
-    ending: bool,
+    /// Somebody waits until everything is written.
+    awaited: bool,
 }
 
 impl Lines {
@@ -68,65 +73,65 @@ impl Lines {
             let mut waiting = self.waiting();
             while waiting.bytes.is_empty() && waiting.dropped == 0 {
                 waiting.idle = true;
-                self.0.done.notify_all();
                 waiting = self.0.begun.wait(waiting).unwrap_or_else(PoisonError::into_inner);
             }
             waiting.idle = false;
-            if !waiting.ending {
+            if !waiting.awaited {
                 drop(waiting);
                 thread::sleep(DELAY);
                 waiting = self.waiting();
             }
             mem::swap(&mut bytes, &mut waiting.bytes);
-            let dropped = mem::take(&mut waiting.dropped);
+            let (dropped, given) = (mem::take(&mut waiting.dropped), waiting.given);
             drop(waiting);
             // There is nobody left to tell.
             let _ = out.write_all(&bytes);
             bytes.clear();
             // What a burst took is not kept.
             bytes.shrink_to(LIMIT / 16);
+            let mut waiting = self.waiting();
+            waiting.written = given;
+            if mem::take(&mut waiting.awaited) {
+                self.0.done.notify_all();
+            }
+            drop(waiting);
             if dropped > 0 {
                 tracing::warn!(dropped, "log lines were dropped, for nobody read them in time");
             }
         }
     }
-}
 
-impl Write for Lines {
-    /// Is handed whole lines.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+    /// Takes a whole line.
+    pub(super) fn push(&self, line: &str) {
         let waiting = &mut *self.waiting();
+        waiting.given += 1;
         if waiting.bytes.len() + line.len() > LIMIT {
             waiting.dropped += 1;
         } else {
-            waiting.bytes.extend_from_slice(line);
+            waiting.bytes.extend_from_slice(line.as_bytes());
         }
         if mem::take(&mut waiting.idle) {
             self.0.begun.notify_one();
         }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
-impl<'w> MakeWriter<'w> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self {
-        self.clone()
+impl Flush {
+    /// Waits until everything is written that was logged before, or for a second when nobody reads it.
+    pub fn wait(&self) {
+        let waiting = self.0.waiting();
+        let given = waiting.given;
+        let is_not_written = |waiting: &mut Waiting| {
+            waiting.awaited = waiting.written < given;
+            waiting.awaited
+        };
+        let _ = self.0.0.done.wait_timeout_while(waiting, PATIENCE, is_not_written);
     }
 }
 
 impl Drop for Flush {
     fn drop(&mut self) {
-        let mut waiting = self.0.waiting();
-        waiting.ending = true;
-        let is_at_it = |waiting: &mut Waiting| !waiting.idle;
-        // The thread is idle once it has written what there was; a newcomer's thread has not begun yet.
-        let _ = self.0.0.done.wait_timeout_while(waiting, LAST_CALL, is_at_it);
+        self.wait();
     }
 }
 
@@ -158,11 +163,11 @@ mod tests {
     fn lines_are_written_in_their_order_before_the_end() {
         let (turn, turns) = channel();
         let (written, read) = channel();
-        let (mut lines, flush) = Lines::to(Out { turn: turns, written }).unwrap();
+        let (lines, flush) = Lines::to(Out { turn: turns, written }).unwrap();
         drop(turn);
         let expected: Vec<u8> = (0..1000).flat_map(|i| format!("line {i}\n").into_bytes()).collect();
         for i in 0..1000 {
-            lines.write_all(format!("line {i}\n").as_bytes()).unwrap();
+            lines.push(&format!("line {i}\n"));
         }
         drop(flush);
         let found: Vec<u8> = read.try_iter().flatten().collect();
@@ -173,15 +178,15 @@ mod tests {
     fn nobody_waits_for_a_reader_that_does_not_read() {
         let (turn, turns) = channel();
         let (written, read) = channel();
-        let (mut lines, _flush) = Lines::to(Out { turn: turns, written }).unwrap();
-        let line = [b'x'; 1 << 10];
-        lines.write_all(&line).unwrap();
+        let (lines, _flush) = Lines::to(Out { turn: turns, written }).unwrap();
+        let line = "x".repeat(1 << 10);
+        lines.push(&line);
         turn.send(()).unwrap();
         // The first write has begun, and the second waits for its turn.
         let first = read.recv().unwrap();
         assert_eq!(first.len() % line.len(), 0);
         for _ in 0..3 * LIMIT / line.len() {
-            lines.write_all(&line).unwrap();
+            lines.push(&line);
         }
         let waiting = lines.waiting();
         assert!(waiting.bytes.len() <= LIMIT);

@@ -20,8 +20,10 @@ use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::Limits;
 use super::activity::{Activity, Phase};
@@ -39,6 +41,8 @@ const BUFFER: usize = 8 << 10;
 const ENCRYPTED: usize = 16 << 10;
 /// After so long without a request, a connection keeps nothing but its TLS state: a flood of idle ones is cheap.
 const PARKED: Duration = Duration::from_secs(1);
+/// So many connections may keep their buffers that long, 20 KB each. With more at once, each keeps them for one request.
+pub(super) const KEPT: usize = 256;
 
 /// What a connection needs.
 #[derive(Clone)]
@@ -48,6 +52,8 @@ pub(super) struct Connection {
     pub(super) phases: Phases,
     pub(super) activity: Activity,
     pub(super) metrics: Metrics,
+    /// Who has a permit keeps the buffers for a while after a request.
+    pub(super) keeps: Arc<Semaphore>,
 }
 
 impl Connection {
@@ -57,7 +63,8 @@ impl Connection {
         let (mut told, limit) = (told, self.limits.handshake);
         let accepted = tokio::select! {
             biased;
-            accepted = timeout(limit, handshake(stream, tls)) => accepted,
+            // In a box, so that the memory it takes is given back, and nothing as large is moved about.
+            accepted = timeout(limit, Box::pin(handshake(stream, tls))) => accepted,
             _ = &mut told => return,
         };
         match accepted {
@@ -101,8 +108,8 @@ impl Connection {
         }
     }
 
-    /// Serves requests until the connection ends, or is idle for a while: then what was read and the stream are
-    /// given back.
+    /// Serves requests until the connection ends, or is idle, for a while if it keeps its buffers: then what was read
+    /// and the stream are given back.
     async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: Timed<S>,
@@ -110,6 +117,7 @@ impl Connection {
     ) -> Option<(Bytes, S)> {
         let Self { router, phases, activity, .. } = self;
         let limits = Limits { idle: PARKED, ..self.limits };
+        let keeps = self.keeps.try_acquire();
         let give_way = GiveWay::default();
         let service = service_fn(|request: Request<Incoming>| {
             activity.enter(Phase::Answer);
@@ -142,6 +150,9 @@ impl Connection {
                     }
                     takes_room.set(give_way.told());
                     continue;
+                }
+                if keeps.is_err() && activity.is_at_rest() {
+                    return Poll::Ready(None);
                 }
                 let gives_way = match told.as_mut().poll(cx) {
                     Poll::Ready(told) => told.is_ok(),
@@ -211,11 +222,8 @@ pub(super) fn handshake_failed(metrics: &Metrics, error: &io::Error) {
     }
 }
 
-async fn handshake(
-    stream: TcpStream,
-    tls: Arc<ServerConfig>,
-) -> io::Result<tokio_rustls::server::TlsStream<ReadAhead>> {
-    TlsAcceptor::from(tls).accept(ReadAhead::new(still_waiting(stream).await?)).await
+async fn handshake(stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<Box<TlsStream<ReadAhead>>> {
+    TlsAcceptor::from(tls).accept(ReadAhead::new(still_waiting(stream).await?)).await.map(Box::new)
 }
 
 /// Waits for the first byte; an error when the caller has gone already. After a standstill many have, and each

@@ -29,14 +29,19 @@ struct Served {
 
 /// Serves a stream that holds so many bytes that were not read yet.
 fn serve(buffer: usize) -> Served {
+    serve_among(buffer, KEPT)
+}
+
+/// The same where so many connections may keep their buffers.
+fn serve_among(buffer: usize, kept: usize) -> Served {
     let (shutdown, phases) = Shutdown::new();
     let metrics = Metrics::default();
     let health = Arc::new(Health::new(Readiness::default(), phases.clone(), &metrics));
     let router = Router::new(Serves::Health, health, metrics.clone());
     let (stream, other) = duplex(buffer);
     let (tell, told) = oneshot::channel();
-    let connection =
-        Connection { router, limits: Limits::ADMISSION, phases, activity: Activity::new(), metrics };
+    let (activity, keeps) = (Activity::new(), Arc::new(Semaphore::new(kept)));
+    let connection = Connection { router, limits: Limits::ADMISSION, phases, activity, metrics, keeps };
     let task = tokio::spawn(connection.serve_http(other, told));
     Served { stream, tell, task, _shutdown: shutdown }
 }
@@ -83,6 +88,26 @@ async fn a_connection_may_be_idle_for_three_minutes() {
     assert!(served.is_answered().await);
     let used = served.closes_after().await;
     assert!(is_about(used, 180), "{used:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_follow_each_other_whoever_keeps_buffers() {
+    for kept in [0, 1] {
+        let mut served = serve_among(1024, kept);
+        for _ in 0..3 {
+            // Two and a half, and the rest: nothing of the next one is lost.
+            let (begin, rest) = REQUEST.split_at(9);
+            served.stream.write_all(&[REQUEST, REQUEST, begin].concat()).await.unwrap();
+            let mut answers = Vec::new();
+            while answers.windows(3).filter(|part| part == b"ok\n").count() < 2 {
+                assert_ne!(served.stream.read_buf(&mut answers).await.unwrap(), 0, "{answers:?}");
+            }
+            served.stream.write_all(rest).await.unwrap();
+            assert!(served.reads_an_answer().await);
+        }
+        let used = served.closes_after().await;
+        assert!(is_about(used, 180), "{used:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,8 +277,8 @@ async fn answers_that_nobody_reads_take_no_more_room_than_there_is() {
         let (mut stream, other) = duplex(review.len());
         let (tell, told) = oneshot::channel();
         let (router, phases, metrics) = (router.clone(), phases.clone(), metrics.clone());
-        let activity = Activity::new();
-        let connection = Connection { router, limits: Limits::ADMISSION, phases, activity, metrics };
+        let (activity, keeps) = (Activity::new(), Arc::new(Semaphore::new(KEPT)));
+        let connection = Connection { router, limits: Limits::ADMISSION, phases, activity, metrics, keeps };
         let task = tokio::spawn(connection.serve_http(other, told));
         stream.write_all(&review).await.unwrap();
         // Its answer has begun, or it was refused: nobody waits for room.

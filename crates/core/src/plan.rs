@@ -9,6 +9,7 @@ use crate::json::Arena;
 use crate::message::{message, number};
 use crate::names::Names;
 use crate::pod::{Container, Pod, Variable};
+use crate::room;
 use crate::settings::{RoleSessionName, Settings};
 use crate::values::TokenExpiration;
 
@@ -127,7 +128,7 @@ pub(crate) struct Target<'p, 'a> {
 
 /// The containers of an admission, before anybody selects: all of a new pod, or the new ephemeral ones.
 pub(crate) fn candidates<'p, 'a>(pod: &'p Pod<'a>, old_ephemeral: Option<&Names<'_>>) -> Vec<Target<'p, 'a>> {
-    let mut found = Vec::with_capacity(pod.init_containers.len() + pod.containers.len());
+    let mut found = room::of(pod.init_containers.len() + pod.containers.len());
     let mut add = |list, containers: &'p [Container<'a>]| {
         for (index, container) in containers.iter().enumerate() {
             let is_old = old_ephemeral.is_some_and(|old| old.contain(container.name));
@@ -170,7 +171,7 @@ impl<'a> Plans<'_, 'a> {
             return None;
         }
         let session_name = self.session_name(account);
-        let mut plan = PodPlan { additions: Vec::with_capacity(targets.len()), ..PodPlan::default() };
+        let mut plan = PodPlan { additions: room::of(targets.len()), ..PodPlan::default() };
         let mut labelled = false;
         for target in targets {
             let Some(addition) = self.addition(target, &token, volume_name, session_name, account) else {

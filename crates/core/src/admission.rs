@@ -18,6 +18,7 @@ use crate::plan::{Plan, Plans, Target, Token, has_all, targets};
 use crate::pod::{Metadata, Pod};
 use crate::refusal::{Refusal, RefusalReason};
 use crate::review::{Request, Subject};
+use crate::room;
 use crate::service_account::{Annotations, NO_ANNOTATIONS};
 use crate::settings::{ContainerCredentials, Mode, Problems, Settings};
 use crate::values::container_names;
@@ -28,7 +29,8 @@ mod service_account;
 /// Mirror pods stand for static ones; the API server refuses them with a token volume
 /// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-mirror>).
 const MIRROR: &str = "kubernetes.io/config.mirror";
-const SKIP_LABEL: &str = "skip-pod-identity-webhook";
+/// After the prefix of annotations.
+const SKIP_LABEL: &str = "/skip-pod-identity-webhook";
 
 /// Why an object stays as it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -110,7 +112,6 @@ struct PodState<'a> {
     old_ephemeral: Option<Names<'a>>,
     credentials: Option<&'a ContainerCredentials<'a>>,
     mapped: OnceCell<Result<Option<Box<Entry<'a>>>, Problems>>,
-    can_matter: OnceCell<bool>,
 }
 
 impl<'a> Admission<'a> {
@@ -170,12 +171,9 @@ impl<'a> PodState<'a> {
             (Subject::EphemeralContainers, None) => Some(Names::default()),
             _ => None,
         };
-        let is_skip_label = |key: &str| {
-            let name = key.strip_prefix(settings.annotation_prefix).and_then(|rest| rest.strip_prefix('/'));
-            name == Some(SKIP_LABEL)
-        };
-        let labelled = pod.metadata.labels.get(&is_skip_label).map_err(unreadable)?.is_some();
-        let mirrored = pod.metadata.annotations.get(&|key| key == MIRROR).map_err(unreadable)?.is_some();
+        let labelled =
+            pod.metadata.labels.get(settings.annotation_prefix, SKIP_LABEL).map_err(unreadable)?.is_some();
+        let mirrored = pod.metadata.annotations.get("", MIRROR).map_err(unreadable)?.is_some();
         let service_account = pod.service_account().unwrap_or_default();
         let left_alone = if mirrored {
             Some(Unchanged::MirrorPod)
@@ -215,7 +213,6 @@ impl<'a> PodState<'a> {
             old_ephemeral,
             credentials,
             mapped: OnceCell::new(),
-            can_matter: OnceCell::new(),
         })
     }
 
@@ -238,9 +235,7 @@ impl<'a> PodState<'a> {
         settings: &'a Settings<'a>,
         facts: &Facts<'a>,
     ) -> Option<Lookup<'l>> {
-        if self.left_alone.is_some()
-            || !*self.can_matter.get_or_init(|| self.can_matter(settings, request.arena))
-        {
+        if self.left_alone.is_some() || !self.can_matter(settings, request.arena) {
             return None;
         }
         if settings.service_account_annotations && facts.service_account.is_none() {
@@ -296,7 +291,7 @@ impl<'a> PodState<'a> {
                 pod: metadata.name.or(metadata.generate_name).unwrap_or_default(),
                 service_account: self.service_account,
             },
-            looks: Vec::with_capacity(16),
+            looks: room::of(16),
             warnings: Vec::new(),
         };
         let mut identity = None;

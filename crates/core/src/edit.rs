@@ -14,6 +14,7 @@ use crate::plan::{
     Addition, EnvValue, EnvVar, List, POD_IDENTITY_LABEL, PodPlan, ServiceAccountPlan, Volume,
 };
 use crate::pod::{Bracket, Pod, Slot, StringMap};
+use crate::room;
 
 /// A change of a text, and what it is as operations of a JSON Patch.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -230,8 +231,8 @@ pub(crate) fn pod_edits(pod: &Pod<'_>, plan: &PodPlan<'_>) -> Edits {
     let count = plan.additions.len();
     let mut edits = Edits {
         written: String::with_capacity(512 + 512 * count),
-        edits: Vec::with_capacity(2 + 2 * count),
-        operations: Vec::with_capacity(2 + 4 * count),
+        edits: room::of(2 + 2 * count),
+        operations: room::of(2 + 4 * count),
     };
     for addition in &plan.additions {
         container_edits(pod, addition, &mut edits);

@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::error::{Fault, ReadError, Segment};
+use crate::room;
 
 mod members;
 #[cfg(not(target_arch = "wasm32"))]
@@ -115,7 +116,7 @@ impl<'a> Scanner<'a> {
             at: 0,
             depth: 0,
             arena,
-            path: Vec::with_capacity(8),
+            path: room::of(8),
             error: None,
             #[cfg(not(target_arch = "wasm32"))]
             outline: arena.outline.get().and_then(|(document, outline)| {

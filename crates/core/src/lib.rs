@@ -30,6 +30,7 @@ mod pod;
 mod refusal;
 pub mod response;
 mod review;
+mod room;
 mod service_account;
 mod settings;
 pub mod url;

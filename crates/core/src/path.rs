@@ -26,13 +26,13 @@ impl<'p> NormalPath<'p> {
         // Nearly all paths are in it, but for the `/` in front.
         if os == Os::Unix {
             let rest = path.strip_prefix('/').unwrap_or(path);
-            let rest = rest.strip_suffix('/').unwrap_or(rest);
-            let bytes = rest.as_bytes();
-            // All pairs are looked at, whatever is found, so that many are at once.
-            let pairs = bytes.iter().zip(bytes.iter().skip(1));
-            let ends = |byte: u8| byte == b'/' || byte == b'.';
-            let other = pairs.fold(false, |other, (byte, next)| other | (*byte == b'/' && ends(*next)));
-            if !other && !bytes.first().copied().is_none_or(ends) && bytes.last() != Some(&b'/') {
+            let (mut before, mut is_normal) = (b'/', true);
+            // To the end, whatever is found, so that many are looked at together.
+            for byte in rest.bytes() {
+                is_normal &= !(before == b'/' && (byte == b'/' || byte == b'.'));
+                before = byte;
+            }
+            if is_normal && before != b'/' {
                 return Self(Cow::Borrowed(rest));
             }
         }

@@ -9,6 +9,7 @@ use crate::json::Arena;
 use crate::message::{message, number};
 use crate::names::Names;
 use crate::pod::{Container, Pod, Variable};
+use crate::room;
 use crate::settings::{RoleSessionName, Settings};
 use crate::values::TokenExpiration;
 
@@ -131,7 +132,7 @@ pub(crate) fn targets<'p, 'a>(
     old_ephemeral: Option<&Names<'_>>,
     wanted: &dyn Fn(&Container<'a>) -> bool,
 ) -> Vec<Target<'p, 'a>> {
-    let mut found = Vec::with_capacity(pod.init_containers.len() + pod.containers.len());
+    let mut found = room::of(pod.init_containers.len() + pod.containers.len());
     let mut add = |list, containers: &'p [Container<'a>]| {
         for (index, container) in containers.iter().enumerate() {
             let is_old = old_ephemeral.is_some_and(|old| old.contain(container.name));
@@ -174,7 +175,7 @@ impl<'a> Plans<'_, 'a> {
             return None;
         }
         let session_name = self.session_name(account);
-        let mut plan = PodPlan { additions: Vec::with_capacity(targets.len()), ..PodPlan::default() };
+        let mut plan = PodPlan { additions: room::of(targets.len()), ..PodPlan::default() };
         let mut labelled = false;
         for target in targets {
             let Some(addition) = self.addition(target, &token, volume_name, session_name, account) else {

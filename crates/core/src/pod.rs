@@ -7,6 +7,7 @@ use core::ops::Range;
 use crate::error::{Fault, ReadError};
 use crate::json::{Arena, Scanner, members};
 use crate::path::Os;
+use crate::room;
 
 mod container;
 mod scheduling;
@@ -81,7 +82,7 @@ impl<'a> StringMap<'a> {
             return map;
         };
         map.open = s.position().saturating_sub(1);
-        map.entries.reserve(8);
+        map.entries = room::of(8);
         while let Some((key, start)) = members.next_any_at(s) {
             // `null` is an empty string to Kubernetes.
             let value = s.text();
@@ -100,13 +101,14 @@ impl<'a> StringMap<'a> {
         self.entries.iter().map(|(key, _, span)| (*key, span))
     }
 
-    /// The value of a key.
+    /// The value of the key that two texts are together.
     ///
     /// # Errors
     ///
     /// When the key is there twice.
-    pub(crate) fn get(&self, is_key: &dyn Fn(&str) -> bool) -> Result<Option<&'a str>, Box<ReadError>> {
-        let mut values = self.iter().filter(|(key, _)| is_key(key)).map(|(_, value)| value);
+    pub(crate) fn get(&self, prefix: &str, rest: &str) -> Result<Option<&'a str>, Box<ReadError>> {
+        let mut values =
+            self.iter().filter(|(key, _)| key.strip_prefix(prefix) == Some(rest)).map(|(_, value)| value);
         let value = values.next();
         match values.next() {
             Some(_) => Err(ReadError::new(Fault::Duplicate)),

@@ -7,6 +7,7 @@
 extern crate alloc;
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::cell::OnceCell;
 
@@ -43,8 +44,9 @@ pub fn validate(payload: &[u8], host_call: &HostCall<'_>) -> String {
         Ok(_) => return unreadable("expected `request`, found none"),
         Err(error) => return unreadable(&error.message()),
     };
-    let (settings, problems) = settings.unwrap_or_else(|| Settings::read("null", &arena));
-    let admission = Admission::new(&request, &settings, &problems);
+    let settings = settings.unwrap_or_else(|| Box::new(Settings::read("null", &arena)));
+    let (settings, problems) = &*settings;
+    let admission = Admission::new(&request, settings, problems);
     let (service_account, config_map) = (OnceCell::new(), OnceCell::new());
     let mut facts = Facts::default();
     while let Some(lookup) = admission.next_lookup(&facts) {

@@ -52,7 +52,7 @@ fn read(text: &str, settings: &str, host_call: HostCall<'_>, arena: &Arena) -> R
             old_object: request.old_object.map(str::to_owned),
             decided: decide_request(&request, settings, host_call, arena),
         }),
-        problems: review.settings.map(|(_, problems)| problems.message()),
+        problems: review.settings.map(|settings| settings.1.message()),
     })
 }
 

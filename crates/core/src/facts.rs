@@ -134,11 +134,9 @@ impl<'a> ConfigMap<'a> {
 members!(ObjectMember { Kind: "kind", Metadata: "metadata", Data: "data" });
 
 /// Its kind, its metadata, and what its data holds under a key.
-fn read_object<'a>(
-    text: &'a str,
-    key: &str,
-    arena: &'a Arena,
-) -> Result<(Option<&'a str>, Metadata<'a>, Option<&'a str>), Box<ReadError>> {
+type Object<'a> = (Option<&'a str>, Metadata<'a>, Option<&'a str>);
+
+fn read_object<'a>(text: &'a str, key: &str, arena: &'a Arena) -> Result<Object<'a>, Box<ReadError>> {
     let mut s = Scanner::new(text, arena);
     let (mut kind, mut metadata, mut document) = (None, Metadata::default(), None);
     if let Some(mut members) = s.object(ObjectMember::NAMES) {

@@ -377,8 +377,8 @@ impl<'a> Scanner<'a> {
     }
 
     /// What has ended reading.
-    pub(crate) fn error(&self) -> Option<&Box<ReadError>> {
-        self.error.as_ref()
+    pub(crate) fn error(&self) -> Option<&ReadError> {
+        self.error.as_deref()
     }
 }
 

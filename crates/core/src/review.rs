@@ -41,8 +41,9 @@ pub struct Review<'a> {
     pub kind: Option<&'a str>,
     /// The request.
     pub request: Option<Request<'a>>,
-    /// The settings, a document of its own, and what is wrong with them; absent in a review.
-    pub settings: Option<(Settings<'a>, Problems)>,
+    /// The settings, a document of its own, and what is wrong with them; absent in a review. In a box, so that the stack of a
+    /// policy fits into a page.
+    pub settings: Option<Box<(Settings<'a>, Problems)>>,
 }
 
 members!(ReviewMember { ApiVersion: "apiVersion", Kind: "kind", Request: "request", Settings: "settings" });
@@ -68,7 +69,7 @@ impl<'a> Review<'a> {
                 ReviewMember::Kind => review.kind = s.optional_string(),
                 ReviewMember::Request => review.request = Request::read(&mut s, arena),
                 ReviewMember::Settings => {
-                    review.settings = Some(s.document(|s| Settings::read_from(s, arena)))
+                    review.settings = Some(Box::new(s.document(|s| Settings::read_from(s, arena))))
                 }
             }
         }

@@ -161,6 +161,6 @@ impl<'a> Best<'_, 'a> {
                 break;
             }
         }
-        s.error().or(index.error.as_ref()).map_or(Ok(self.entry), |error| Err(error.clone()))
+        s.error().or(index.error.as_deref()).map_or(Ok(self.entry), |error| Err(Box::new(error.clone())))
     }
 }

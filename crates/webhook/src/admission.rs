@@ -56,7 +56,7 @@ impl Admission {
     ///
     /// When the body is no review with a uid, so that there is nothing to answer; and when deciding panicked.
     pub async fn review(&self, body: &[u8], task: Task, traceparent: Option<&str>) -> Result<Bytes, Failure> {
-        let text = str::from_utf8(body)
+        let text = simdutf8::basic::from_utf8(body)
             .map_err(|_| Failure::new(StatusCode::BAD_REQUEST, "expected an AdmissionReview in UTF-8"))?;
         let Attempt { mut answer, doubt } = self.attempt(text, task, traceparent, None)?;
         if let Some(Doubt { namespace, name, held, record }) = doubt {

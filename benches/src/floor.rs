@@ -1,4 +1,4 @@
-//! The least that an answer over HTTPS takes: a server that reads each request to its end, decides nothing, and writes
+//! About the least that an answer over HTTPS takes: a server that reads each request to its end, decides nothing, and writes
 //! what our webhook answers.
 //!
 //! TLS is the webhook's. A thread for each connection waits in `read`, so that for a request there is nothing but the

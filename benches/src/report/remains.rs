@@ -103,11 +103,10 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
             };
             Some(format!(
                 "server and load fill the processors. For each request the server's threads wait {} µs for one, and \
-                 run {}{theirs}. Half of the requests are answered within {} µs.{}",
+                 run {}{theirs}. Half of the requests are answered within {} µs.",
                 three_digits(waiting),
                 three_digits(cpu),
-                three_digits(of("https.p50", OURS)?),
-                floor(results, row, |floor, peer| peer / floor).unwrap_or_default()
+                three_digits(of("https.p50", OURS)?)
             ))
         }
         "memory.settled" | "memory.idle" => {
@@ -184,11 +183,22 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
 
 fn over_https(results: &Results, row: &Unmet, kind: &str) -> Option<String> {
     let parts = of(results, &format!("{kind}.{}", row.size))?;
-    let floor = floor(results, row, |floor, peer| peer / floor).unwrap_or_default();
+    let floor = match kind {
+        "kept" => floor(results, row, |floor, peer| peer / floor).unwrap_or_default(),
+        // There the other server is not the least.
+        _ => healthz(results, row).unwrap_or_default(),
+    };
     Some(format!("of {} µs in the profile: {}.{floor}", microseconds(sum(&parts)), largest(&parts)))
 }
 
-/// What no handler could better. `ratio` is of the floor's figure and the peer's.
+/// What a new connection takes whatever is decided.
+fn healthz(results: &Results, row: &Unmet) -> Option<String> {
+    let around = results.figure("https.healthz.new.cpu", OURS)?;
+    let best = three_digits(row.peer? / around);
+    Some(format!(" GET /healthz alone takes {} µs, which would be {best} times.", three_digits(around)))
+}
+
+/// What hardly any handler could better. `ratio` is of the floor's figure and the peer's.
 fn floor(results: &Results, row: &Unmet, ratio: fn(f64, f64) -> f64) -> Option<String> {
     let floor = results.figure(&format!("{}.{}", row.id, row.size), FLOOR)?;
     let ratio = three_digits(ratio(floor, row.peer?));
@@ -261,6 +271,18 @@ mod tests {
              scheduling; 14.0 kernel's writing of the log line; 13.0 kernel's memory; 12.0 kernel's rest; 11.0 TLS \
              handshake (key exchange, signature, hashes). A server that decides nothing would be 20.0 times the peer.\n\
              - what, 1 x: not taken apart.\n"
+        );
+    }
+
+    #[test]
+    fn a_sentence_names_what_a_new_connection_takes() {
+        let results = profiled("new.4kb", &[("https.healthz.new.cpu", OURS, 250.0)]);
+        let sentence = sentences(&results, &[row("https.new.cpu", "4kb", 300.0, Some(600.0))]);
+        assert_eq!(
+            sentence,
+            "- what, 4 KB, 300 x: of 136.0 µs in the profile: 16.0 kernel's network stack; 15.0 kernel's epoll, futex, \
+             scheduling; 14.0 kernel's writing of the log line; 13.0 kernel's memory; 12.0 kernel's rest; 11.0 TLS \
+             handshake (key exchange, signature, hashes). GET /healthz alone takes 250 µs, which would be 2.40 times.\n"
         );
     }
 

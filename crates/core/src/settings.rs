@@ -375,3 +375,17 @@ impl<'a> Settings<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_is_documented() {
+        let mut read = Member::NAMES.to_vec();
+        let mut documented: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+        read.sort_unstable();
+        documented.sort_unstable();
+        assert_eq!(read, documented);
+    }
+}

@@ -194,7 +194,8 @@ mod tests {
             "1\"a\"",
             "\\",
         ];
-        for padding in 0..70 {
+        // Over the end of a block, and of what is outlined at once.
+        for padding in (0..70).chain(490..520) {
             for value in values {
                 let text = format!("{{\"{}\":{value}}}", "x".repeat(padding));
                 assert_eq!(is_outlined(&text), is_plain(&text), "{text}");

@@ -48,10 +48,12 @@ impl Authorization {
         }
     }
 
-    /// The API server does not know who it was.
-    pub(super) fn refused(&self) {
-        if let Self::Plugin(plugin) = self {
-            plugin.refused();
+    /// The API server does not know who that is.
+    pub(super) fn refused(&self, sent: &HeaderValue) {
+        match self {
+            Self::Fixed(_) => {}
+            Self::File(file) => file.refused(sent),
+            Self::Plugin(plugin) => plugin.refused(sent),
         }
     }
 }

@@ -62,16 +62,16 @@ impl Client {
                 for (name, value) in &*headers {
                     request.headers_mut().append(name, value.clone());
                 }
-                if let Some(authorization) = &authorization {
-                    request.headers_mut().insert(AUTHORIZATION, authorization.header().await?);
-                }
+                let Some(authorization) = authorization else {
+                    return Ok::<_, BoxError>(http.request(request).await?);
+                };
+                let sent = authorization.header().await?;
+                request.headers_mut().insert(AUTHORIZATION, sent.clone());
                 let answer = http.request(request).await?;
-                if answer.status() == StatusCode::UNAUTHORIZED
-                    && let Some(authorization) = &authorization
-                {
-                    authorization.refused();
+                if answer.status() == StatusCode::UNAUTHORIZED {
+                    authorization.refused(&sent);
                 }
-                Ok::<_, BoxError>(answer)
+                Ok(answer)
             }
         }))
     }

@@ -45,6 +45,7 @@ struct Cluster {
 #[derive(Deserialize)]
 struct Extension {
     name: String,
+    #[serde(default)]
     extension: Value,
 }
 

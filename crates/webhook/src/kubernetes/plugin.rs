@@ -25,8 +25,9 @@ use crate::document::Document;
 const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
 /// How long the program may take. Whoever is asked in between has only this.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
-/// After it has failed, it is not called again for so long.
-const BACKOFF: Duration = Duration::from_secs(5);
+/// Between two calls, as long as the token is good or nothing else can be expected: some programs say the same token
+/// until it expires.
+const PAUSE: Duration = Duration::from_secs(5);
 /// What is read of it, in bytes: an `ExecCredential` has some thousand.
 const MAX_OUTPUT: u64 = 1 << 20;
 
@@ -47,6 +48,7 @@ pub(super) struct Exec {
 #[derive(Deserialize)]
 struct Variable {
     name: String,
+    #[serde(default)]
     value: String,
 }
 
@@ -86,8 +88,10 @@ struct State {
     expires: Timestamp,
     /// The call that is under way. It goes on when nobody waits for it any more.
     refresh: Option<Shared<BoxFuture<'static, ()>>>,
-    /// When it last failed, and why.
-    failed: Option<(Instant, String)>,
+    /// When the last call ended, if one has.
+    called: Option<Instant>,
+    /// Why that said no token.
+    failure: Option<String>,
 }
 
 /// How it is called.
@@ -138,7 +142,7 @@ async fn first(exec: Exec, cluster: serde_json::Value) -> anyhow::Result<Credent
         return Ok(Credentials { token: None, identity });
     }
     let (token, expires) = status.token()?;
-    let state = Mutex::new(State { token, expires, refresh: None, failed: None });
+    let state = Mutex::new(State { token, expires, refresh: None, called: None, failure: None });
     Ok(Credentials { token: Some(Plugin(Arc::new(Inner { call, state }))), identity })
 }
 
@@ -156,16 +160,23 @@ impl Plugin {
             if left(&state) >= LEEWAY {
                 return Ok(state.token.clone());
             }
-            if state.refresh.is_none()
-                && let Some((at, reason)) = &state.failed
-                && at.elapsed() < BACKOFF
-            {
-                return if is_good { Ok(state.token.clone()) } else { Err(anyhow!("{reason}")) };
+            if state.refresh.is_none() && state.called.is_some_and(|at| at.elapsed() < PAUSE) {
+                match &state.failure {
+                    _ if is_good => return Ok(state.token.clone()),
+                    Some(reason) => return Err(anyhow!("{reason}")),
+                    None => {}
+                }
             }
             let refresh = state.refresh.get_or_insert_with(|| {
-                let task = tokio::spawn(Arc::clone(&self.0).refresh());
-                // A panic is logged where it happens.
-                async { drop(task.await) }.boxed().shared()
+                let inner = Arc::clone(&self.0);
+                let task = tokio::spawn(Arc::clone(&inner).refresh());
+                let ended = async move {
+                    // It panicked, which is logged where it happens.
+                    if task.await.is_err() {
+                        inner.state().refresh = None;
+                    }
+                };
+                ended.boxed().shared()
             });
             if is_good {
                 return Ok(state.token.clone());
@@ -174,15 +185,18 @@ impl Plugin {
         };
         refresh.await;
         let state = self.0.state();
-        match &state.failed {
-            Some((_, reason)) => Err(anyhow!("{reason}")),
+        match &state.failure {
+            Some(reason) => Err(anyhow!("{reason}")),
             None => Ok(state.token.clone()),
         }
     }
 
-    /// The token is good for nothing any more.
-    pub(super) fn refused(&self) {
-        self.0.state().expires = Timestamp::UNIX_EPOCH;
+    /// That token is good for nothing any more. There may be another one already.
+    pub(super) fn refused(&self, sent: &HeaderValue) {
+        let mut state = self.0.state();
+        if state.token == *sent {
+            state.expires = Timestamp::UNIX_EPOCH;
+        }
     }
 }
 
@@ -194,14 +208,14 @@ impl Inner {
     async fn refresh(self: Arc<Self>) {
         let said = self.call.run().await.and_then(Status::token);
         let mut state = self.state();
-        state.refresh = None;
+        (state.refresh, state.called) = (None, Some(Instant::now()));
         match said {
-            Ok((token, expires)) => (state.token, state.expires, state.failed) = (token, expires, None),
+            Ok((token, expires)) => (state.token, state.expires, state.failure) = (token, expires, None),
             Err(error) => {
                 let command = &self.call.exec.command;
                 let reason = format!("the program `{command}` (`exec`) says no token: {error:#}");
                 warn!("{reason}");
-                state.failed = Some((Instant::now(), reason));
+                state.failure = Some(reason);
             }
         }
     }

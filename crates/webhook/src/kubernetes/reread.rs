@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -16,8 +16,19 @@ pub(super) struct Reread<T> {
     /// For how long it is used without looking.
     max_age: Duration,
     parse: fn(&[u8]) -> anyhow::Result<T>,
-    last: Mutex<(T, Instant)>,
+    last: Mutex<Last<T>>,
 }
+
+#[derive(Debug)]
+struct Last<T> {
+    content: T,
+    read: Instant,
+    /// It is good for nothing any more.
+    refused: bool,
+}
+
+/// What was refused is looked for again after so long at the earliest.
+const PAUSE: Duration = Duration::from_secs(1);
 
 impl<T: Clone> Reread<T> {
     /// Reads it for the first time; when that fails, `otherwise` is used until it can be read.
@@ -31,24 +42,47 @@ impl<T: Clone> Reread<T> {
         parse: fn(&[u8]) -> anyhow::Result<T>,
         otherwise: Option<T>,
     ) -> anyhow::Result<Self> {
-        let first = match (read(&path, parse), otherwise) {
-            (Ok(first), _) | (Err(_), Some(first)) => first,
+        let content = match (read(&path, parse), otherwise) {
+            (Ok(content), _) | (Err(_), Some(content)) => content,
             (Err(error), None) => return Err(error),
         };
-        Ok(Self { path, max_age, parse, last: Mutex::new((first, Instant::now())) })
+        let last = Mutex::new(Last { content, read: Instant::now(), refused: false });
+        Ok(Self { path, max_age, parse, last })
     }
 
     /// What it holds, as far as is known.
     pub(super) fn get(&self, now: Instant) -> T {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.saturating_duration_since(last.1) >= self.max_age {
-            match read(&self.path, self.parse) {
-                Ok(content) => last.0 = content,
-                Err(error) => warn!("the last good content stays: {error:#}"),
+        {
+            let mut last = self.last();
+            let max_age = if last.refused { PAUSE } else { self.max_age };
+            if now.saturating_duration_since(last.read) < max_age {
+                return last.content.clone();
             }
-            last.1 = now;
+            // Others go on with what there is.
+            last.read = now;
         }
-        last.0.clone()
+        let found = read(&self.path, self.parse);
+        let mut last = self.last();
+        match found {
+            Ok(content) => {
+                (last.content, last.refused) = (content, false);
+            }
+            Err(error) => warn!("the last good content stays: {error:#}"),
+        }
+        last.content.clone()
+    }
+
+    /// This content is good for nothing any more: there may be another one already.
+    pub(super) fn refused(&self, content: &T)
+    where
+        T: PartialEq,
+    {
+        let mut last = self.last();
+        last.refused |= last.content == *content;
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last<T>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,5 +120,12 @@ mod tests {
         assert_eq!(after(102), "second");
         fs::remove_file(&path).unwrap();
         assert_eq!(after(153), "second");
+        fs::write(&path, "third").unwrap();
+        file.refused(&"first".to_owned());
+        assert_eq!(after(155), "second");
+        file.refused(&"second".to_owned());
+        assert_eq!(after(156), "third");
+        fs::write(&path, "fourth").unwrap();
+        assert_eq!(after(158), "third");
     }
 }

@@ -91,11 +91,9 @@ fn system() -> anyhow::Result<Arc<WebPkiServerVerifier>> {
 
 fn bundle(pem: &[u8]) -> anyhow::Result<Arc<WebPkiServerVerifier>> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.context("it is not PEM")?;
-        roots.add(certificate).context("it holds a certificate that cannot be read")?;
-    }
-    ensure!(!roots.is_empty(), "it holds no `-----BEGIN CERTIFICATE-----`");
+    // As in Go, one that cannot be read does no harm to the others.
+    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).flatten());
+    ensure!(!roots.is_empty(), "it holds no certificate that can be read: expected `-----BEGIN CERTIFICATE-----`");
     authorities(roots)
 }
 
@@ -200,6 +198,7 @@ mod tests {
     async fn servers_are_trusted_by_their_authority_and_name() {
         let [ours, other] = ["ours", "other"].map(|name| Authority::new(name).unwrap());
         let pem = |authority: &Authority| authority.pem().into_bytes();
+        let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         let path = std::env::temp_dir().join(format!("webhook-ca-{}", std::process::id()));
         fs::write(&path, ours.pem()).unwrap();
         for version in [&version::TLS12, &version::TLS13] {
@@ -207,7 +206,7 @@ mod tests {
                 (Trust::Pem(pem(&ours)), "api.test", true),
                 (Trust::Pem(pem(&ours)), "other.test", false),
                 (Trust::Pem(pem(&other)), "api.test", false),
-                (Trust::Pem([pem(&other), pem(&ours)].concat()), "api.test", true),
+                (Trust::Pem([broken.to_vec(), pem(&other), pem(&ours)].concat()), "api.test", true),
                 (Trust::File(path.clone()), "api.test", true),
                 (Trust::File(path.clone()), "other.test", false),
                 (Trust::Anybody, "other.test", true),
@@ -241,7 +240,8 @@ mod tests {
             (
                 Trust::Pem(b"x".to_vec()),
                 None,
-                "the CA bundle: it holds no `-----BEGIN CERTIFICATE-----`".to_owned(),
+                "the CA bundle: it holds no certificate that can be read: expected `-----BEGIN CERTIFICATE-----`"
+                    .to_owned(),
             ),
             (
                 Trust::File(path.clone()),

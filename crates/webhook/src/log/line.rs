@@ -1,5 +1,5 @@
 //! One event as one line of printable ASCII, whatever is in it: logs are read by line, and terminals obey escape
-//! sequences. Everything that an event holds goes through [`Line::shown`], so that no field can be forgotten.
+//! sequences. What is not known to be plain goes through [`Line::shown`].
 //!
 //! tracing-subscriber's lines look the same, and took more than twice the instructions: a tenth of a whole decision.
 

@@ -122,8 +122,10 @@ impl Flush {
         let waiting = self.0.waiting();
         let given = waiting.given;
         let is_not_written = |waiting: &mut Waiting| {
-            waiting.awaited = waiting.written < given;
-            waiting.awaited
+            let is_not_written = waiting.written < given;
+            // Others may wait for what comes later.
+            waiting.awaited |= is_not_written;
+            is_not_written
         };
         let _ = self.0.0.done.wait_timeout_while(waiting, PATIENCE, is_not_written);
     }

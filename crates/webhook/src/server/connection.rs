@@ -174,7 +174,9 @@ impl Connection {
         match ended {
             None => {
                 let parts = http.into_parts();
-                return Some((parts.read_buf, parts.io.into_inner().into_inner()));
+                let (rest, stream) = parts.io.into_inner().into_parts();
+                let read = if rest.is_empty() { parts.read_buf } else { [parts.read_buf, rest].concat().into() };
+                return Some((read, stream));
             }
             Some(Err(error)) => tracing::debug!(%error, "connection failed"),
             Some(Ok(())) => {}

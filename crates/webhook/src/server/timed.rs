@@ -25,8 +25,9 @@ impl<S> Timed<S> {
         Self { read, stream, activity, write_waits: false, flush_waits: false }
     }
 
-    pub(super) fn into_inner(self) -> S {
-        self.stream
+    /// What was read before and is still to be handed on, and the stream.
+    pub(super) fn into_parts(self) -> (Bytes, S) {
+        (self.read, self.stream)
     }
 
     fn wrote<T>(&mut self, written: Poll<T>) -> Poll<T> {

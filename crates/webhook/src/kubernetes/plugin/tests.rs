@@ -64,49 +64,57 @@ async fn a_program_says_a_token_or_a_certificate_or_both() {
 #[tokio::test]
 async fn a_token_that_has_expired_or_was_refused_is_asked_for_again() {
     for (end, refused, expected) in [
-        ("2001-01-01T00:00:00Z", false, ["2", "3"]),
-        ("2999-01-01T00:00:00Z", false, ["1", "1"]),
-        ("2999-01-01T00:00:00Z", true, ["2", "2"]),
+        ("2001-01-01T00:00:00Z", None, ["2", "3"]),
+        ("2999-01-01T00:00:00Z", None, ["1", "1"]),
+        ("2999-01-01T00:00:00Z", Some("1"), ["2", "2"]),
+        ("2999-01-01T00:00:00Z", Some("one before"), ["1", "1"]),
     ] {
         let calls = Calls::new("again");
         let plugin = said(&calls.script(end)).await.unwrap().token.unwrap();
-        if refused {
-            plugin.refused();
+        if let Some(refused) = refused {
+            plugin.refused(&bearer(refused).unwrap());
         }
         for expected in expected {
-            assert_eq!(plugin.header().await.unwrap(), format!("Bearer {expected}"), "{end}");
+            assert_eq!(plugin.header().await.unwrap(), format!("Bearer {expected}"), "{end} {refused:?}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_call_goes_on_when_nobody_waits_and_all_who_wait_get_its_token() {
-    let calls = Calls::new("shared");
-    let script =
-        format!("[ ! -e {} ] || sleep 0.5; {}", calls.0.display(), calls.script("2001-01-01T00:00:00Z"));
-    let plugin = said(&script).await.unwrap().token.unwrap();
+    let (calls, gate) = (Calls::new("shared"), Calls::new("gate"));
+    let wait = format!("while [ ! -e {} ]; do sleep 0.01; done", gate.0.display());
+    let said_by = calls.script("2001-01-01T00:00:00Z");
+    let plugin = said(&format!("[ ! -e {} ] || {wait}; {said_by}", calls.0.display())).await.unwrap();
+    let plugin = plugin.token.unwrap();
     assert!(timeout(Duration::from_millis(50), plugin.header()).await.is_err());
-    let (first, second) = tokio::join!(plugin.header(), plugin.header());
+    // Both wait before it may go on.
+    let open = async { std::fs::write(&gate.0, "").unwrap() };
+    let (first, second, ()) = tokio::join!(plugin.header(), plugin.header(), open);
     assert_eq!([first.unwrap(), second.unwrap()], ["Bearer 2", "Bearer 2"]);
 }
 
 #[tokio::test]
-async fn a_token_is_used_for_as_long_as_it_is_good_and_a_failure_is_not_repeated_at_once() {
-    let calls = Calls::new("fails");
-    let soon = Timestamp::now() + SignedDuration::from_secs(30);
-    let script = format!("[ ! -e {} ] || exec false; {}", calls.0.display(), calls.script(&soon.to_string()));
-    let plugin = said(&script).await.unwrap().token.unwrap();
-    assert_eq!(plugin.header().await.unwrap(), "Bearer 1");
-    let refresh = plugin.0.state().refresh.clone();
-    if let Some(refresh) = refresh {
-        refresh.await;
+async fn a_token_is_used_for_as_long_as_it_is_good_and_nobody_is_asked_twice_at_once() {
+    for (then, next) in [("exec false", "1"), ("true", "2")] {
+        let calls = Calls::new(then.rsplit(' ').next().unwrap());
+        let soon = Timestamp::now() + SignedDuration::from_secs(30);
+        let script = format!("[ ! -e {} ] || {then}; {}", calls.0.display(), calls.script(&soon.to_string()));
+        let plugin = said(&script).await.unwrap().token.unwrap();
+        assert_eq!(plugin.header().await.unwrap(), "Bearer 1");
+        let refresh = plugin.0.state().refresh.clone();
+        if let Some(refresh) = refresh {
+            refresh.await;
+        }
+        assert_eq!(plugin.header().await.unwrap(), format!("Bearer {next}"));
+        assert!(plugin.0.state().refresh.is_none(), "it is called again at once");
+        if next == "1" {
+            plugin.refused(&bearer("1").unwrap());
+            let reason = "the program `sh` (`exec`) says no token: it failed (exit status: 1): call it by hand to see why";
+            assert_eq!(plugin.header().await.unwrap_err().to_string(), reason);
+            assert!(plugin.0.state().refresh.is_none(), "it is called again at once");
+        }
     }
-    assert_eq!(plugin.header().await.unwrap(), "Bearer 1");
-    plugin.refused();
-    let reason =
-        "the program `sh` (`exec`) says no token: it failed (exit status: 1): call it by hand to see why";
-    assert_eq!(plugin.header().await.unwrap_err().to_string(), reason);
-    assert!(plugin.0.state().refresh.is_none(), "it is called again at once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -446,7 +446,8 @@ mod tests {
             let edits: Vec<Edit> = places
                 .map(|(i, place)| Edit { at: place..place, comma: false, text: i..i, operations: 0..0 })
                 .collect();
-            let [mut sorted, mut sorted_runs] = [(); 2].map(|()| Edits { edits: edits.clone(), ..Edits::default() });
+            let [mut sorted, mut sorted_runs] =
+                [(); 2].map(|()| Edits { edits: edits.clone(), ..Edits::default() });
             sorted.sort();
             sorted_runs.sort_runs();
             assert_eq!(sorted.edits, sorted_runs.edits);

@@ -93,7 +93,10 @@ fn bundle(pem: &[u8]) -> anyhow::Result<Arc<WebPkiServerVerifier>> {
     let mut roots = RootCertStore::empty();
     // As in Go, one that cannot be read does no harm to the others.
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).flatten());
-    ensure!(!roots.is_empty(), "it holds no certificate that can be read: expected `-----BEGIN CERTIFICATE-----`");
+    ensure!(
+        !roots.is_empty(),
+        "it holds no certificate that can be read: expected `-----BEGIN CERTIFICATE-----`"
+    );
     authorities(roots)
 }
 

@@ -175,7 +175,8 @@ impl Connection {
             None => {
                 let parts = http.into_parts();
                 let (rest, stream) = parts.io.into_inner().into_parts();
-                let read = if rest.is_empty() { parts.read_buf } else { [parts.read_buf, rest].concat().into() };
+                let read =
+                    if rest.is_empty() { parts.read_buf } else { [parts.read_buf, rest].concat().into() };
                 return Some((read, stream));
             }
             Some(Err(error)) => tracing::debug!(%error, "connection failed"),

@@ -19,6 +19,8 @@ mod hostile;
 mod index;
 #[path = "properties/json.rs"]
 mod json;
+#[path = "properties/module.rs"]
+mod module;
 #[path = "properties/pods.rs"]
 mod pods;
 #[path = "properties/readers.rs"]
@@ -27,11 +29,15 @@ mod readers;
 mod scaling;
 #[path = "properties/service_accounts.rs"]
 mod service_accounts;
+#[path = "properties/typed.rs"]
+mod typed;
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
 use std::sync::Once;
 
+use policy_host::{Options, PolicyHost};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 
@@ -69,4 +75,11 @@ fn check<S: Strategy>(strategy: S, property: impl Fn(S::Value)) {
         Err(TestError::Fail(why, input)) => panic!("{why}\nminimal input: {input:#?}"),
         Err(TestError::Abort(why)) => panic!("{why}"),
     }
+}
+
+/// The real module.
+fn load(options: Options) -> PolicyHost {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("annotated-policy.wasm");
+    let module = std::fs::read(path).expect("annotated-policy.wasm is there: `make annotated-policy.wasm`");
+    PolicyHost::load(&module, options).unwrap()
 }

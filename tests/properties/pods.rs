@@ -1,22 +1,15 @@
 //! What holds for every pod.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::OnceLock;
 
-use k8s_openapi::api::core::v1::{
-    Container, EnvVar, EnvVarSource, EphemeralContainer, ObjectFieldSelector, Pod, ProjectedVolumeSource,
-    ServiceAccountTokenProjection, VolumeMount, VolumeProjection,
-};
 use pod_identity_core::Unchanged;
-use policy_host::{Cluster, ObjectKey, Options, PolicyHost};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use serde_json::{Value, json};
 
 use crate::check;
-use crate::decide::{Addition, Change, Decided, Kind, PodPlan, decide, decide_object};
-use crate::generate::{Answer, SECRET, Scenario, scenario, settings};
+use crate::decide::{Change, Decided, Kind, PodPlan, decide, decide_object};
+use crate::generate::{SECRET, scenario, settings};
 use crate::json::{self, Node};
 
 #[test]
@@ -226,133 +219,6 @@ fn the_patch_gives_the_written_object_and_holds_additions_only() {
     });
 }
 
-/// Kubernetes' own types as the judge: what was sent and what comes out differ by what the plan says.
-#[test]
-fn the_typed_pod_holds_what_the_plan_says() {
-    check(scenario(), |scenario| {
-        let decided = decide(&scenario);
-        let Some(change) = decided.change() else { return };
-        let mut expected: Pod = serde_json::from_value(scenario.pod.clone()).unwrap();
-        apply(&mut expected, &change.plan);
-        let found: Pod = serde_json::from_str(&change.object).unwrap();
-        assert_eq!(found, expected);
-    });
-}
-
-fn apply(pod: &mut Pod, plan: &PodPlan) {
-    let spec = pod.spec.get_or_insert_default();
-    for addition in &plan.additions {
-        let Addition { index, env, mount, .. } = addition;
-        let (env_list, mounts) = match addition.list {
-            "initContainers" => lists(&mut spec.init_containers.as_mut().unwrap()[*index]),
-            "containers" => lists(&mut spec.containers[*index]),
-            _ => {
-                let EphemeralContainer { env, volume_mounts, .. } =
-                    &mut spec.ephemeral_containers.as_mut().unwrap()[*index];
-                (env, volume_mounts)
-            }
-        };
-        if !env.is_empty() {
-            env_list.get_or_insert_default().extend(env.iter().map(|(name, value)| EnvVar {
-                name: (*name).to_owned(),
-                value: value.clone(),
-                value_from: value.is_none().then(|| EnvVarSource {
-                    field_ref: Some(ObjectFieldSelector {
-                        api_version: None,
-                        field_path: "metadata.name".to_owned(),
-                    }),
-                    ..EnvVarSource::default()
-                }),
-            }));
-        }
-        if let Some((name, path)) = mount {
-            mounts.get_or_insert_default().push(VolumeMount {
-                name: name.clone(),
-                mount_path: path.clone(),
-                read_only: Some(true),
-                ..VolumeMount::default()
-            });
-        }
-    }
-    if let Some(volume) = &plan.volume {
-        spec.volumes.get_or_insert_default().push(k8s_openapi::api::core::v1::Volume {
-            name: volume.name.clone(),
-            projected: Some(ProjectedVolumeSource {
-                default_mode: volume.file_mode.map(i32::from),
-                sources: Some(vec![VolumeProjection {
-                    service_account_token: Some(ServiceAccountTokenProjection {
-                        audience: Some(volume.audience.clone()),
-                        expiration_seconds: Some(i64::try_from(volume.expiration).unwrap()),
-                        path: volume.path.clone(),
-                    }),
-                    ..VolumeProjection::default()
-                }]),
-            }),
-            ..k8s_openapi::api::core::v1::Volume::default()
-        });
-    }
-    if plan.label {
-        let labels = pod.metadata.labels.get_or_insert_default();
-        labels.insert("eks.amazonaws.com/pod-identity".to_owned(), "enabled".to_owned());
-    }
-}
-
-fn lists(container: &mut Container) -> (&mut Option<Vec<EnvVar>>, &mut Option<Vec<VolumeMount>>) {
-    (&mut container.env, &mut container.volume_mounts)
-}
-
-/// What the plan says makes sense to Kubernetes, whoever wrote the plan.
-#[test]
-fn what_comes_out_is_consistent() {
-    check(scenario(), |scenario| {
-        let decided = decide(&scenario);
-        let Some(change) = decided.change() else { return };
-        let after: Pod = serde_json::from_str(&change.object).unwrap();
-        let spec = after.spec.unwrap();
-        let volumes = spec.volumes.unwrap_or_default();
-        if let Some(volume) = &change.plan.volume {
-            assert_eq!(
-                volumes.iter().filter(|other| other.name == volume.name).count(),
-                1,
-                "the volume's name is taken"
-            );
-            assert!(volume.name.len() <= 63, "{}", volume.name);
-            assert!(scenario.old_pod.is_none(), "a volume for a pod that runs");
-            let mounted = change
-                .plan
-                .additions
-                .iter()
-                .any(|addition| addition.mount.as_ref().is_some_and(|(name, _)| *name == volume.name));
-            assert!(mounted, "nobody mounts the volume");
-        }
-        assert!(!(change.plan.label && scenario.old_pod.is_some()), "a label for a pod that runs");
-        for addition in &change.plan.additions {
-            assert_eq!(addition.list == "ephemeralContainers", scenario.old_pod.is_some(), "{addition:?}");
-            let container = json!(after_container(&change.object, addition));
-            let names: Vec<_> =
-                container["env"].as_array().into_iter().flatten().map(|env| env["name"].clone()).collect();
-            for (name, _) in &addition.env {
-                assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name} twice");
-            }
-            if let Some((name, _)) = &addition.mount {
-                assert!(volumes.iter().any(|volume| volume.name == *name), "there is no volume {name}");
-            }
-            let skipped = |key: &str| {
-                let list = scenario.pod["metadata"]["annotations"][key].as_str();
-                list.is_some_and(|list| list.split(',').any(|name| name.trim() == container["name"]))
-            };
-            if scenario.settings["annotationPrefix"] != "example.com" {
-                assert!(!skipped("eks.amazonaws.com/skip-containers"), "{} is skipped", container["name"]);
-            }
-        }
-    });
-}
-
-fn after_container(object: &str, addition: &Addition) -> Value {
-    let object: Value = serde_json::from_str(object).unwrap();
-    object["spec"][addition.list][addition.index].clone()
-}
-
 /// What mutation made without a warning, verification with the same facts finds sound.
 #[test]
 fn what_was_mutated_without_a_warning_is_verified() {
@@ -479,70 +345,4 @@ fn how_a_pod_is_written_does_not_matter() {
             (one, other) => assert_eq!(format!("{one:?}"), format!("{other:?}")),
         }
     });
-}
-
-fn host() -> &'static PolicyHost {
-    static HOST: OnceLock<PolicyHost> = OnceLock::new();
-    HOST.get_or_init(|| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("annotated-policy.wasm");
-        let module =
-            std::fs::read(path).expect("annotated-policy.wasm is there: `make annotated-policy.wasm`");
-        PolicyHost::load(&module, Options::default()).unwrap()
-    })
-}
-
-/// Asked twice, and as the real module.
-#[test]
-fn the_same_request_gives_the_same_answer() {
-    check(scenario(), |mut scenario| {
-        // What the host cannot be made to say.
-        for answer in [&mut scenario.service_account, &mut scenario.config_map] {
-            if matches!(answer, Answer::Text(_)) {
-                *answer = Answer::NotThere;
-            }
-        }
-        let payload = scenario.payload(&scenario.object());
-        let asked = scenario.clone();
-        let host_call = move |_: &str, request: &str| asked.host_call(request);
-        let once = || pod_identity_policy::validate(payload.as_bytes(), &host_call);
-        let answer = once();
-        assert_eq!(answer, once());
-        let module = host().call("validate", payload.as_bytes(), &cluster(&scenario)).unwrap();
-        assert_eq!(String::from_utf8(module.outcome.unwrap()).unwrap(), answer);
-        if let Some(change) = decide(&scenario).change() {
-            let written = format!("{{\"accepted\":true,\"mutated_object\":{}", change.object);
-            assert!(answer.starts_with(&written), "{answer}");
-        }
-    });
-}
-
-fn cluster(scenario: &Scenario) -> Cluster {
-    let mut cluster = Cluster::default();
-    let config_map = scenario.settings["mappingConfigMap"]["name"].as_str().unwrap_or("pod-identity-webhook");
-    for (answer, kind, namespace, name) in [
-        (&scenario.service_account, "ServiceAccount", "pay", "api"),
-        (&scenario.config_map, "ConfigMap", "eks", config_map),
-    ] {
-        match answer {
-            Answer::There(object) => {
-                let mut object = object.clone();
-                object["apiVersion"] = json!("v1");
-                object["kind"] = json!(kind);
-                object["metadata"]["namespace"] = json!(namespace);
-                object["metadata"]["name"] = json!(name);
-                cluster.insert(object).unwrap();
-            }
-            Answer::Failed(text) => {
-                let key = ObjectKey {
-                    api_version: "v1".to_owned(),
-                    kind: kind.to_owned(),
-                    namespace: Some(namespace.to_owned()),
-                    name: name.to_owned(),
-                };
-                cluster.insert_error(key, *text).unwrap();
-            }
-            Answer::NotThere | Answer::Text(_) => {}
-        }
-    }
-    cluster
 }

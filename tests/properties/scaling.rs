@@ -2,7 +2,6 @@
 //!
 //! Counted in fuel, which is the same on every machine and in every run.
 
-use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -10,9 +9,11 @@ use policy_host::{Options, PolicyHost};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::load;
+
 mod shapes;
 
-use shapes::{SHAPES, Shape};
+use shapes::{Shape, shapes};
 
 /// What `fuel(2n) / fuel(n)` may be at most. Sorting is allowed its logarithm.
 const MOST: f64 = 2.2;
@@ -20,11 +21,7 @@ const MOST: f64 = 2.2;
 fn host() -> &'static PolicyHost {
     static HOST: OnceLock<PolicyHost> = OnceLock::new();
     HOST.get_or_init(|| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("annotated-policy.wasm");
-        let module =
-            std::fs::read(path).expect("annotated-policy.wasm is there: `make annotated-policy.wasm`");
-        let options = Options { count_fuel: true, deadline: Duration::from_secs(120), ..Options::default() };
-        PolicyHost::load(&module, options).unwrap()
+        load(Options { count_fuel: true, deadline: Duration::from_secs(120), ..Options::default() })
     })
 }
 
@@ -82,7 +79,7 @@ fn twice_as_much_costs_twice_as_much() {
     for (name, bound) in BOUNDED {
         println!("not linear: {name}: {bound}");
     }
-    for shape in SHAPES.iter().filter(|shape| shape.name.contains(&only)) {
+    for shape in shapes().filter(|shape| shape.name.contains(&only)) {
         let most = if bounded(shape.name) { MOST_IF_BOUNDED } else { MOST };
         let (once, twice) = (cost(shape, shape.n), cost(shape, 2 * shape.n));
         let ratio = twice.fuel as f64 / once.fuel as f64;

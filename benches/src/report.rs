@@ -171,8 +171,8 @@ const METHOD: &str = "\
 - **Start**: from the start of the process to the first review that is answered with the pod's role; its ServiceAccount is
   the last in the list. Wrong are reviews that are answered before, without it. The Go webhook is right once it holds
   everything; ours asks the API server for what it does not hold yet, so when everything is held is given as well.
-- **Programs**: the files that were named, for the target is five times less than the 42 MB that `go build` makes; and stripped
-  (`strip`), as the Go webhook's Dockerfile has it (`-ldflags=\"-w -s\"`) and ours is built.
+- **Programs**: the files that were named, the Go webhook's as `go build` makes it; and stripped (`strip`), which is what the Go
+  webhook's Dockerfile does (`-ldflags=\"-w -s\"`) and what ours is built as. The target holds for both.
 - **Guest**: `policy-host bench`, which runs policies in Wasmtime as policy-server does: a new instance for each call, epoch
   interruption on. The share of a guest is its time less that of a policy which accepts everything unread. Fuel counts the
   instructions, so it is the same in every run. All three policies are built and optimised alike, and get the same settings.

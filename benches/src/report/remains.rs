@@ -117,7 +117,7 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
                 mebibytes(row.ours - file)
             ))
         }
-        "size.unstripped" => {
+        "size.binary" | "size.unstripped" => {
             let figures = results.sections.values().flat_map(|record| record.figures.keys());
             let owners: Vec<&str> = figures.filter_map(|id| id.strip_prefix("size.of: ")).collect();
             let mut sizes: Vec<(&str, f64)> = owners
@@ -325,7 +325,7 @@ mod tests {
             "policy-server takes 1,500 µs of it around the empty policy, and the guest alone 100 µs; 400 µs are what \
              policy-server does with its answer, and what differs between runs."
         );
-        assert_eq!(why("size.unstripped", "", 1.0, None), "by its symbols, in KiB: b 3.00, a 1.00.");
+        assert_eq!(why("size.binary", "", 1.0, None), "by its symbols, in KiB: b 3.00, a 1.00.");
         // Not measured.
         assert_eq!(why("https.p99", "4kb", 1.0, None), "");
     }

@@ -157,10 +157,11 @@ mod tests {
     }
 
     /// What the client sends, in lower case, each line but the empty one.
-    async fn head_of_request(client: Client, listener: &TcpListener) -> Vec<String> {
+    async fn head_of_request(client: &Client, listener: &TcpListener, status: u16) -> Vec<String> {
         let asking = async {
             let request = hyper::Request::get("/version").body(Body::empty()).unwrap();
             let answer = client.send(request).await.unwrap();
+            assert_eq!(answer.status().as_u16(), status);
             answer.into_body().collect().await.unwrap().to_bytes()
         };
         let answering = async {
@@ -169,7 +170,8 @@ mod tests {
             while !head.ends_with(b"\r\n\r\n") {
                 head.push(stream.read_u8().await.unwrap());
             }
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+            let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+            stream.write_all(answer.as_bytes()).await.unwrap();
             String::from_utf8(head).unwrap().to_lowercase()
         };
         let (answer, head) = tokio::join!(asking, answering);
@@ -205,9 +207,28 @@ mod tests {
             lines
         };
         let with_token = client(Some(&kubeconfig), Some(&url)).await.unwrap();
-        assert_eq!(head_of_request(with_token, &listener).await, expected(Some("bearer secret")));
+        assert_eq!(head_of_request(&with_token, &listener, 200).await, expected(Some("bearer secret")));
         let anonymous = client(None, Some(&url)).await.unwrap();
-        assert_eq!(head_of_request(anonymous, &listener).await, expected(None));
+        assert_eq!(head_of_request(&anonymous, &listener, 200).await, expected(None));
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_refused_is_asked_for_again() {
+        let directory = Directory::new("refused");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let version = "client.authentication.k8s.io/v1";
+        let script = format!(
+            r#"cd '{}'; echo x >> calls; echo "{{\"apiVersion\": \"{version}\", \"status\": {{\"token\": \"$(grep -c x calls)\"}}}}""#,
+            directory.0.display()
+        );
+        let user = json!({"exec": {"apiVersion": version, "command": "sh", "args": ["-c", script]}});
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        let kubeconfig = directory.kubeconfig(&json!({"server": server}), &user);
+        let client = client(Some(&kubeconfig), None).await.unwrap();
+        for (status, token) in [(200, "1"), (403, "1"), (401, "1"), (200, "2")] {
+            let head = head_of_request(&client, &listener, status).await;
+            assert!(head.contains(&format!("authorization: bearer {token}")), "{status} {head:?}");
+        }
     }
 
     #[tokio::test]

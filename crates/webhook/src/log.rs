@@ -150,6 +150,14 @@ mod tests {
     }
 
     #[test]
+    fn whoever_asks_is_told_what_is_logged() {
+        let text = logged(Format::Human, || {
+            assert_eq!((tracing::enabled!(Level::INFO), tracing::enabled!(Level::DEBUG)), (true, false));
+        });
+        assert_eq!(text, "");
+    }
+
+    #[test]
     fn levels_follow_the_verbosity() {
         use Level as L;
         for (verbosity, ours, theirs) in [

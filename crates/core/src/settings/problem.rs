@@ -131,14 +131,18 @@ pub(crate) fn expected(what: &str, value: &Value<'_>) -> String {
 #[cold]
 pub(super) fn unknown_field(name: &str, known: &[&str]) -> String {
     let mut meant = None;
-    for candidate in known {
-        let found = (distance(&plain(name), &plain(candidate)), candidate);
-        if meant.is_none_or(|best| found < best) {
-            meant = Some(found);
+    // A longer one is meant for none of them, and to find that out would take long.
+    if name.len() <= 64 {
+        let name = plain(name);
+        for candidate in known {
+            let found = (distance(&name, &plain(candidate)), candidate);
+            if meant.is_none_or(|best| found < best) {
+                meant = Some(found);
+            }
         }
     }
     match meant {
-        Some((distance, candidate)) if name.len() <= 64 && distance <= 1 + candidate.len() / 5 => {
+        Some((distance, candidate)) if distance <= 1 + candidate.len() / 5 => {
             message("unknown field, did you mean `{=}`?", &[candidate])
         }
         _ => "unknown field".to_owned(),

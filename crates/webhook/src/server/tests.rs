@@ -111,6 +111,20 @@ async fn requests_follow_each_other_whoever_keeps_buffers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_requests_at_once_are_all_answered_whoever_keeps_buffers() {
+    for kept in [0, 1] {
+        const COUNT: usize = 2000;
+        let served = serve_among(1 << 20, kept);
+        let (mut answers, mut requests) = tokio::io::split(served.stream);
+        requests.write_all(&REQUEST.repeat(COUNT)).await.unwrap();
+        let mut text = Vec::new();
+        while text.windows(3).filter(|part| part == b"ok\n").count() < COUNT {
+            assert_ne!(answers.read_buf(&mut text).await.unwrap(), 0, "{} bytes", text.len());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_head_has_five_seconds_from_its_first_byte() {
     let mut served = serve(1024);
     for _ in 0..2 {

@@ -25,13 +25,15 @@ use crate::tls::Published;
 mod activity;
 mod connection;
 mod connections;
-mod read_ahead;
+mod own_thread;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod timed;
 
 use connection::{Connection, KEPT};
 use connections::Connections;
+use own_thread::Crowd;
 
 /// What a listener allows.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +78,7 @@ pub async fn serve(
 ) {
     let mut connections = Connections::new(limits, metrics.clone());
     let keeps = Arc::new(Semaphore::new(KEPT));
+    let crowd = Arc::new(Crowd::new());
     let mut acceptor = Acceptor { listener, retry: None, pause: SHORTEST_PAUSE };
     loop {
         tokio::select! {
@@ -95,7 +98,9 @@ pub async fn serve(
                 connections.admit(peer.ip().to_canonical(), |activity, told| {
                     let (router, phases, metrics) = (router.clone(), phases.clone(), metrics.clone());
                     let keeps = Arc::clone(&keeps);
-                    Connection { router, limits, phases, activity, metrics, keeps }.serve(stream, tls, told)
+                    let connection =
+                        Connection { router, limits, phases, activity: activity.clone(), metrics, keeps };
+                    own_thread::serve(connection.serve(stream, tls, told), activity, Arc::clone(&crowd))
                 });
             }
         }

@@ -1,12 +1,13 @@
 //! What a connection is waiting for, and since when: written by the connection, read by the accept loop as well.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Limits;
+use super::own_thread::PATIENCE;
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,6 +35,9 @@ struct State {
     stalled: AtomicU64,
     /// The same, of when it was told to end.
     closing: AtomicU64,
+    /// The last request came right after the answer before it.
+    prompt: AtomicBool,
+    own_thread: AtomicBool,
 }
 
 impl Activity {
@@ -44,11 +48,19 @@ impl Activity {
             phase: AtomicU64::new(Phase::Handshake as u64),
             stalled: AtomicU64::new(0),
             closing: AtomicU64::new(0),
+            prompt: AtomicBool::new(false),
+            own_thread: AtomicBool::new(false),
         }))
     }
 
     pub(super) fn enter(&self, phase: Phase) {
         self.0.phase.store(self.now() << 2 | phase as u64, Ordering::Relaxed);
+    }
+
+    /// The first bytes of the next request have come.
+    pub(super) fn begin(&self) {
+        self.0.prompt.store(self.since().elapsed() < PATIENCE, Ordering::Relaxed);
+        self.enter(Phase::Head);
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -81,6 +93,33 @@ impl Activity {
     /// Nothing is being read, answered or sent, and it is not about to end.
     pub(super) fn is_at_rest(&self) -> bool {
         self.phase() == Phase::Idle && !self.is_stalled() && !self.is_closing()
+    }
+
+    /// It has answered, and the next request is likely to come soon.
+    pub(super) fn is_busy(&self) -> bool {
+        self.0.prompt.load(Ordering::Relaxed) && self.is_at_rest()
+    }
+
+    /// It is served on a thread of its own from now on.
+    pub(super) fn enter_thread(&self) {
+        self.0.own_thread.store(true, Ordering::Relaxed);
+    }
+
+    /// It is not, and has to be busy again first.
+    pub(super) fn leave_thread(&self) {
+        if self.has_thread() {
+            self.0.own_thread.store(false, Ordering::Relaxed);
+            self.0.prompt.store(false, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn has_thread(&self) -> bool {
+        self.0.own_thread.load(Ordering::Relaxed)
+    }
+
+    /// Its thread may wait for the caller: not for one who sends byte after byte.
+    pub(super) fn may_block(&self) -> bool {
+        self.has_thread() && self.since().elapsed() < PATIENCE
     }
 
     /// It is to end.
@@ -119,5 +158,46 @@ impl Activity {
 
     fn at(&self, milliseconds: u64) -> Instant {
         self.0.origin + Duration::from_millis(milliseconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_come_right_after_answers_make_a_connection_busy() {
+        let activity = Activity::new();
+        let moment = Duration::from_millis(1);
+        for (pause, is_busy) in [(PATIENCE - moment, true), (PATIENCE, false), (Duration::ZERO, true)] {
+            activity.enter(Phase::Idle);
+            tokio::time::advance(pause).await;
+            activity.begin();
+            assert!(!activity.is_busy(), "it has to answer first");
+            activity.enter(Phase::Answer);
+            assert!(!activity.is_busy());
+            activity.enter(Phase::Idle);
+            assert_eq!(activity.is_busy(), is_busy, "{pause:?}");
+        }
+        activity.stall(true);
+        assert!(!activity.is_busy(), "it cannot write");
+        activity.stall(false);
+        activity.enter_thread();
+        activity.leave_thread();
+        assert!(!activity.is_busy(), "it was, but does not go back and forth");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thread_waits_for_each_part_of_a_request_for_a_while() {
+        let activity = Activity::new();
+        assert!(!activity.may_block());
+        activity.enter_thread();
+        for phase in [Phase::Idle, Phase::Head, Phase::Answer] {
+            activity.enter(phase);
+            tokio::time::advance(PATIENCE - Duration::from_millis(1)).await;
+            assert!(activity.may_block());
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(!activity.may_block());
+        }
     }
 }

@@ -12,13 +12,13 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::Fuse;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -28,7 +28,7 @@ use tokio_rustls::server::TlsStream;
 use super::Limits;
 use super::activity::{Activity, Phase};
 use super::connections::Told;
-use super::read_ahead::ReadAhead;
+use super::stream::Stream;
 use super::timed::Timed;
 use crate::metrics::Metrics;
 use crate::router::{GiveWay, Router};
@@ -59,12 +59,15 @@ pub(super) struct Connection {
 impl Connection {
     /// Serves it until it ends, or is told to: then it ends as soon as no request is being answered.
     pub(super) async fn serve(self, stream: TcpStream, tls: Option<Arc<ServerConfig>>, told: Told) {
-        let Some(tls) = tls else { return self.serve_http(stream, told).await };
+        let Some(tls) = tls else {
+            let stream = Stream::new(stream, self.activity.clone());
+            return self.serve_http(stream, told).await;
+        };
         let (mut told, limit) = (told, self.limits.handshake);
         let accepted = tokio::select! {
             biased;
             // In a box, so that the memory it takes is given back, and nothing as large is moved about.
-            accepted = timeout(limit, Box::pin(handshake(stream, tls))) => accepted,
+            accepted = timeout(limit, Box::pin(handshake(stream, tls, self.activity.clone()))) => accepted,
             _ = &mut told => return,
         };
         match accepted {
@@ -78,23 +81,22 @@ impl Connection {
     }
 
     /// Serves a stream of which the handshake is done.
-    pub(super) async fn serve_http(self, mut stream: impl AsyncRead + AsyncWrite + Unpin, told: Told) {
+    pub(super) async fn serve_http(self, mut stream: impl AsyncBufRead + AsyncWrite + Unpin, told: Told) {
         let mut told = pin!(told.fuse());
         self.activity.enter(Phase::Idle);
         loop {
-            let mut first = [0];
-            let read = tokio::select! {
-                read = stream.read(&mut first) => read,
-                _ = &mut told => Ok(0),
-                () = sleep_until(self.activity.since() + self.limits.idle) => Ok(0),
+            let has_begun = tokio::select! {
+                read = stream.fill_buf() => read.is_ok_and(|read| !read.is_empty()),
+                _ = &mut told => false,
+                () = sleep_until(self.activity.since() + self.limits.idle) => false,
             };
-            if !matches!(read, Ok(1)) {
+            if !has_begun {
                 // A farewell, to whoever listens.
                 let _ = timeout(self.limits.write, stream.shutdown()).await;
                 return;
             }
             self.activity.enter(Phase::Head);
-            let mut read = Bytes::copy_from_slice(&first);
+            let mut read = Bytes::new();
             loop {
                 let timed = Timed::new(read, stream, self.activity.clone());
                 let Some(idle) = self.serve_requests(timed, told.as_mut()).await else { return };
@@ -110,7 +112,7 @@ impl Connection {
 
     /// Serves requests until the connection ends, or is idle, for a while if it keeps its buffers: then what was read
     /// and the stream are given back.
-    async fn serve_requests<S: AsyncRead + AsyncWrite + Unpin>(
+    async fn serve_requests<S: AsyncBufRead + AsyncWrite + Unpin>(
         &self,
         stream: Timed<S>,
         mut told: Pin<&mut Fuse<Told>>,
@@ -121,6 +123,10 @@ impl Connection {
         let give_way = GiveWay::default();
         let service = service_fn(|request: Request<Incoming>| {
             activity.enter(Phase::Answer);
+            // Who is to be told to go on is not waited for before.
+            if request.headers().contains_key(EXPECT) {
+                activity.leave_thread();
+            }
             async {
                 let mut answer = router.route(request, &give_way).await;
                 if phases.now() >= shutdown::Phase::Draining {
@@ -133,6 +139,8 @@ impl Connection {
         let mut http = http1::Builder::new()
             .header_read_timeout(None)
             .max_buf_size(BUFFER)
+            // Without this it reads while an answer is being made, and what blocks would keep the answer waiting.
+            .half_close(true)
             // Without a copy, so that an answer takes room for as long as its share says.
             .writev(true)
             .serve_connection(TokioIo::new(stream), service);
@@ -225,8 +233,13 @@ pub(super) fn handshake_failed(metrics: &Metrics, error: &io::Error) {
     }
 }
 
-async fn handshake(stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<Box<TlsStream<ReadAhead>>> {
-    TlsAcceptor::from(tls).accept(ReadAhead::new(still_waiting(stream).await?)).await.map(Box::new)
+async fn handshake(
+    stream: TcpStream,
+    tls: Arc<ServerConfig>,
+    activity: Activity,
+) -> io::Result<Box<TlsStream<Stream>>> {
+    let stream = Stream::new(still_waiting(stream).await?, activity);
+    TlsAcceptor::from(tls).accept(stream).await.map(Box::new)
 }
 
 /// Waits for the first byte; an error when the caller has gone already. After a standstill many have, and each

@@ -49,8 +49,7 @@ impl Connections {
         }
         let activity = Activity::new();
         let (tell, told) = oneshot::channel();
-        // It is large, and tokio moves what it is given several times.
-        let id = self.tasks.spawn(Box::pin(serve(activity.clone(), told))).id();
+        let id = self.tasks.spawn(serve(activity.clone(), told)).id();
         self.open.insert(id, Open { peer, activity, tell });
         self.metrics.connections.inc();
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -22,6 +22,7 @@ const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
 /// A connection in memory, so that time can stand still.
 struct Served {
     stream: DuplexStream,
+    activity: Activity,
     tell: oneshot::Sender<()>,
     task: JoinHandle<()>,
     _shutdown: Shutdown,
@@ -41,9 +42,10 @@ fn serve_among(buffer: usize, kept: usize) -> Served {
     let (stream, other) = duplex(buffer);
     let (tell, told) = oneshot::channel();
     let (activity, keeps) = (Activity::new(), Arc::new(Semaphore::new(kept)));
-    let connection = Connection { router, limits: Limits::ADMISSION, phases, activity, metrics, keeps };
-    let task = tokio::spawn(connection.serve_http(other, told));
-    Served { stream, tell, task, _shutdown: shutdown }
+    let limits = Limits::ADMISSION;
+    let connection = Connection { router, limits, phases, activity: activity.clone(), metrics, keeps };
+    let task = tokio::spawn(connection.serve_http(BufReader::new(other), told));
+    Served { stream, activity, tell, task, _shutdown: shutdown }
 }
 
 impl Served {
@@ -125,6 +127,19 @@ async fn many_requests_at_once_are_all_answered_whoever_keeps_buffers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_to_be_told_to_go_on_is_not_waited_for() {
+    let mut served = serve(1024);
+    for expects in [false, true] {
+        served.activity.enter_thread();
+        let expect = if expects { "expect: 100-continue\r\n" } else { "" };
+        let request = format!("GET /healthz HTTP/1.1\r\nhost: a\r\n{expect}\r\n");
+        served.stream.write_all(request.as_bytes()).await.unwrap();
+        assert!(served.reads_an_answer().await);
+        assert_eq!(served.activity.has_thread(), !expects);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_head_has_five_seconds_from_its_first_byte() {
     let mut served = serve(1024);
     for _ in 0..2 {
@@ -187,7 +202,7 @@ async fn an_idle_connection_ends_at_once_when_it_is_told_to() {
         if is_used {
             assert!(served.is_answered().await);
         }
-        let Served { stream, tell, task, _shutdown } = served;
+        let Served { stream, tell, task, _shutdown, .. } = served;
         drop(tell);
         timeout(Duration::from_millis(1), task).await.unwrap().unwrap();
         drop(stream);
@@ -199,7 +214,7 @@ async fn a_request_that_has_begun_is_answered_before_the_end() {
     let mut served = serve(1024);
     served.stream.write_all(&REQUEST[..9]).await.unwrap();
     sleep(Duration::from_secs(1)).await;
-    let Served { mut stream, tell, task, _shutdown } = served;
+    let Served { mut stream, tell, task, _shutdown, .. } = served;
     drop(tell);
     sleep(Duration::from_secs(1)).await;
     stream.write_all(&REQUEST[9..]).await.unwrap();
@@ -217,7 +232,7 @@ async fn whoever_is_in_the_middle_of_a_head_gives_way_at_once() {
     let mut served = serve(1024);
     served.stream.write_all(&REQUEST[..9]).await.unwrap();
     sleep(Duration::from_secs(1)).await;
-    let Served { stream, tell, task, _shutdown } = served;
+    let Served { stream, tell, task, _shutdown, .. } = served;
     tell.send(()).unwrap();
     timeout(Duration::from_millis(1), task).await.unwrap().unwrap();
     drop(stream);
@@ -293,7 +308,7 @@ async fn answers_that_nobody_reads_take_no_more_room_than_there_is() {
         let (router, phases, metrics) = (router.clone(), phases.clone(), metrics.clone());
         let (activity, keeps) = (Activity::new(), Arc::new(Semaphore::new(KEPT)));
         let connection = Connection { router, limits: Limits::ADMISSION, phases, activity, metrics, keeps };
-        let task = tokio::spawn(connection.serve_http(other, told));
+        let task = tokio::spawn(connection.serve_http(BufReader::new(other), told));
         stream.write_all(&review).await.unwrap();
         // Its answer has begun, or it was refused: nobody waits for room.
         let mut begun = [0; 12];

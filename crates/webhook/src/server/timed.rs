@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::{Activity, Phase};
 
@@ -16,13 +16,15 @@ pub(super) struct Timed<S> {
     read: Bytes,
     stream: S,
     activity: Activity,
+    /// Nothing was written since something was read.
+    has_read: bool,
     write_waits: bool,
     flush_waits: bool,
 }
 
 impl<S> Timed<S> {
     pub(super) fn new(read: Bytes, stream: S, activity: Activity) -> Self {
-        Self { read, stream, activity, write_waits: false, flush_waits: false }
+        Self { read, stream, activity, has_read: false, write_waits: false, flush_waits: false }
     }
 
     /// What was read before and is still to be handed on, and the stream.
@@ -32,6 +34,7 @@ impl<S> Timed<S> {
 
     fn wrote<T>(&mut self, written: Poll<T>) -> Poll<T> {
         self.write_waits = written.is_pending();
+        self.has_read = false;
         self.activity.stall(self.write_waits || self.flush_waits);
         written
     }
@@ -43,22 +46,36 @@ impl<S> Timed<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+impl<S: AsyncBufRead + Unpin> AsyncRead for Timed<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.read.is_empty() {
-            let length = self.read.len().min(buffer.remaining());
-            buffer.put_slice(&self.read.split_to(length));
+        let Self { read, stream, activity, has_read, .. } = &mut *self;
+        if !read.is_empty() {
+            *has_read = true;
+            let length = read.len().min(buffer.remaining());
+            buffer.put_slice(&read.split_to(length));
             return Poll::Ready(Ok(()));
         }
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        // hyper looks for the next request before it writes the answer to the last one. To wait for it then would be to
+        // wait for ever.
+        if *has_read && activity.has_thread() && activity.phase() == Phase::Idle {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        // One record at a time: a stream of TLS that is asked for more waits for it.
+        let mut stream = Pin::new(stream);
+        let data = ready!(stream.as_mut().poll_fill_buf(cx))?;
+        let length = data.len().min(buffer.remaining());
+        buffer.put_slice(data.get(..length).unwrap_or_default());
+        stream.consume(length);
+        *has_read = true;
         // What arrives while an answer is awaited is its body, or a request that nobody reads before the next one:
         // the limit for idle connections holds for it.
-        if self.activity.phase() == Phase::Idle {
-            self.activity.enter(Phase::Head);
+        if activity.phase() == Phase::Idle {
+            activity.begin();
         }
         Poll::Ready(Ok(()))
     }

@@ -1,0 +1,258 @@
+//! Connections on threads of their own, while their requests come one right after the other.
+//!
+//! tokio serves connections well that wait most of the time, and crowds of them. A few that are busy wait for each other
+//! there: a request that comes is looked at when those that came together before it are through, which makes the slowest
+//! of a hundred. The operating system's scheduler is fairer, and to wait in `read` takes fewer calls. So a busy connection
+//! moves to a thread of its own, and back as soon as it waits for anything but its caller, or for longer than [`PATIENCE`],
+//! or among more than [`THREADS`] that are busy.
+
+use std::future::poll_fn;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+
+use super::activity::Activity;
+
+/// With more busy connections than these, none has a thread. The API server keeps 25 connections open.
+const THREADS: u64 = 25;
+/// How long a thread waits for its caller, be it for the next request or for the rest of one: a connection is busy while its
+/// next request comes sooner than that.
+pub(super) const PATIENCE: Duration = Duration::from_millis(10);
+
+/// Serves a connection to its end, on a thread of its own while it is busy among few.
+pub(super) fn serve<C>(
+    connection: C,
+    activity: Activity,
+    crowd: Arc<Crowd>,
+) -> impl Future<Output = ()> + Send + 'static
+where
+    C: Future<Output = ()> + Send + 'static,
+{
+    // It is large, and whoever is given it moves it several times.
+    let mut connection = Box::pin(connection);
+    let mut member = Member { crowd, counted: None };
+    async move {
+        loop {
+            let ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(true),
+                Poll::Pending if activity.is_busy() && member.is_among_few() => Poll::Ready(false),
+                Poll::Pending => Poll::Pending,
+            });
+            if ended.await {
+                return;
+            }
+            let activity = activity.clone();
+            match spawn_blocking(move || drive(connection, member, &activity)).await {
+                Ok(Some(waits)) => (connection, member) = waits,
+                Ok(None) => return,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => resume_unwind(panic),
+                    // The program ends.
+                    Err(_) => return,
+                },
+            }
+        }
+    }
+}
+
+/// Serves a connection on this thread, and gives it back when it is to wait elsewhere.
+fn drive<C: Future<Output = ()>>(
+    mut connection: Pin<Box<C>>,
+    mut member: Member,
+    activity: &Activity,
+) -> Option<(Pin<Box<C>>, Member)> {
+    let again = Arc::new(Again(AtomicBool::new(false)));
+    let waker = Waker::from(Arc::clone(&again));
+    let mut cx = Context::from_waker(&waker);
+    activity.enter_thread();
+    loop {
+        if connection.as_mut().poll(&mut cx).is_ready() {
+            return None;
+        }
+        let goes_on = again.0.swap(false, Ordering::Acquire) && activity.has_thread();
+        if !goes_on || !member.is_among_few() {
+            // tokio polls it before it waits: nothing is lost that wakes nobody here.
+            activity.leave_thread();
+            return Some((connection, member));
+        }
+    }
+}
+
+/// The most that is counted.
+const MOST: u64 = u16::MAX as u64;
+
+/// Somebody wants it to be polled again.
+struct Again(AtomicBool);
+
+impl Wake for Again {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// How many connections of a listener are busy, in this tenth of a second and in the one before.
+pub(super) struct Crowd {
+    origin: Instant,
+    /// The tenth's number, how many were busy in the one before, and how many in this one: 32, 16 and 16 bits.
+    counts: AtomicU64,
+}
+
+/// A busy connection among others.
+struct Member {
+    crowd: Arc<Crowd>,
+    /// The tenth of a second in which it was counted last.
+    counted: Option<u64>,
+}
+
+impl Crowd {
+    pub(super) fn new() -> Self {
+        Self { origin: Instant::now(), counts: AtomicU64::new(0) }
+    }
+}
+
+impl Member {
+    /// Whether few connections are busy, this one among them.
+    fn is_among_few(&mut self) -> bool {
+        let Crowd { origin, counts } = &*self.crowd;
+        let now = u64::from((origin.elapsed().as_millis() / 100) as u32);
+        let is_new = self.counted.replace(now) != Some(now);
+        let count = |counts: u64| {
+            let (tenth, before, busy) = (counts >> 32, counts >> 16 & MOST, counts & MOST);
+            let (before, busy) = match now.saturating_sub(tenth) {
+                0 => (before, busy),
+                1 => (busy, 0),
+                _ => (0, 0),
+            };
+            (before, (busy + u64::from(is_new)).min(MOST))
+        };
+        let found = if is_new {
+            let write = |found| {
+                let (before, busy) = count(found);
+                Some(now << 32 | before << 16 | busy)
+            };
+            match counts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, write) {
+                Ok(found) | Err(found) => found,
+            }
+        } else {
+            counts.load(Ordering::Relaxed)
+        };
+        let (before, busy) = count(found);
+        before.max(busy) <= THREADS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{mem, thread};
+
+    use tokio::sync::oneshot;
+
+    use super::super::activity::Phase;
+    use super::*;
+
+    fn busy() -> Activity {
+        let activity = Activity::new();
+        activity.enter(Phase::Idle);
+        activity.begin();
+        activity.enter(Phase::Idle);
+        activity
+    }
+
+    /// Waits once, for nothing at all or to be asked again.
+    async fn wait(again: bool) {
+        let mut waited = false;
+        poll_fn(|cx| {
+            if again {
+                cx.waker().wake_by_ref();
+            }
+            if mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_busy_connection_has_a_thread_until_it_waits_for_something_else() {
+        let (activity, tokios) = (busy(), thread::current().id());
+        let (reach, reached) = oneshot::channel();
+        let (answer, answered) = oneshot::channel();
+        let (tell, told) = oneshot::channel();
+        let connection = {
+            let activity = activity.clone();
+            let place = move || (thread::current().id() == tokios, activity.has_thread());
+            async move {
+                let mut places = vec![place()];
+                wait(false).await;
+                places.push(place());
+                wait(true).await;
+                places.push(place());
+                reach.send(()).unwrap();
+                answered.await.unwrap();
+                places.push(place());
+                tell.send(places).unwrap();
+            }
+        };
+        let served = tokio::spawn(serve(connection, activity.clone(), Arc::new(Crowd::new())));
+        reached.await.unwrap();
+        while activity.has_thread() {
+            tokio::task::yield_now().await;
+        }
+        answer.send(()).unwrap();
+        served.await.unwrap();
+        assert_eq!(told.await.unwrap(), [(true, false), (false, true), (false, true), (true, false)]);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_not_busy_has_none() {
+        let activity = Activity::new();
+        activity.enter(Phase::Idle);
+        let tokios = thread::current().id();
+        let connection = async move {
+            wait(true).await;
+            assert_eq!(thread::current().id(), tokios);
+        };
+        tokio::spawn(serve(connection, activity, Arc::new(Crowd::new()))).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_panic_on_a_thread_is_one_of_the_connection() {
+        let tokios = thread::current().id();
+        let connection = async move {
+            wait(false).await;
+            assert_eq!(thread::current().id(), tokios, "it has a thread");
+        };
+        let served = tokio::spawn(serve(connection, busy(), Arc::new(Crowd::new())));
+        assert!(served.await.unwrap_err().is_panic());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_connection_among_many_that_are_busy_has_a_thread() {
+        let crowd = Arc::new(Crowd::new());
+        let mut members: Vec<_> =
+            (0..=THREADS).map(|_| Member { crowd: Arc::clone(&crowd), counted: None }).collect();
+        let (last, few) = members.split_last_mut().unwrap();
+        let tenth = Duration::from_millis(100);
+        for _ in 0..3 {
+            // Each is counted once, however often it asks.
+            assert!(few.iter_mut().all(Member::is_among_few));
+            assert!(few.iter_mut().all(Member::is_among_few));
+            assert!(!last.is_among_few());
+            assert!(!few[0].is_among_few());
+            // As many may come in this one.
+            tokio::time::advance(tenth).await;
+            assert!(!few[0].is_among_few());
+            tokio::time::advance(tenth).await;
+        }
+        tokio::time::advance(tenth * 5).await;
+        assert!(last.is_among_few());
+    }
+}

@@ -1,0 +1,352 @@
+//! The stream of a connection, below TLS.
+//!
+//! It is read in large pieces: rustls asks for four kilobytes at a time, and asking the operating system costs more than
+//! decrypting what comes of it. A connection that waits for long holds nothing.
+//!
+//! tokio says when there is something to read, unless the connection has a thread of its own ([`super::own_thread`]):
+//! then reading waits in the operating system, which is one call instead of three, but never for long.
+
+use std::io::{self, BufRead as _, BufReader, IoSlice, Write as _};
+use std::mem;
+use std::net::Shutdown;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, BytesMut};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::activity::Activity;
+use super::own_thread::PATIENCE;
+
+/// What is read at once, in bytes: a review of the usual size. What is left of a larger one comes next.
+const PIECE: usize = 24 << 10;
+
+/// A stream of a connection, below TLS.
+#[derive(Debug)]
+pub(super) struct Stream {
+    socket: Socket,
+    activity: Activity,
+}
+
+#[derive(Debug)]
+enum Socket {
+    /// tokio says when. What was read and not asked for is held for as long as there is any.
+    Polled { stream: TcpStream, read: BytesMut },
+    /// Calls wait, as long as [`PATIENCE`].
+    Blocking(BufReader<std::net::TcpStream>),
+    /// It could not be made the one or the other.
+    Lost,
+}
+
+impl Stream {
+    pub(super) fn new(stream: TcpStream, activity: Activity) -> Self {
+        Self { socket: Socket::Polled { stream, read: BytesMut::new() }, activity }
+    }
+
+    /// Reads something, unless there is something left.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.activity.may_block() {
+            self.block()?;
+        } else {
+            self.unblock()?;
+        }
+        if let Socket::Blocking(reader) = &mut self.socket {
+            match waits(|| reader.fill_buf().map(drop)) {
+                Some(filled) => return Poll::Ready(filled),
+                None => self.unblock()?,
+            }
+        }
+        let Socket::Polled { stream, read } = &mut self.socket else { return Poll::Ready(Err(lost())) };
+        if read.is_empty() {
+            // Nothing is allocated while there is nothing.
+            ready!(stream.poll_read_ready(cx))?;
+            let mut piece = BytesMut::with_capacity(PIECE);
+            ready!(pin!(stream.read_buf(&mut piece)).poll(cx))?;
+            *read = piece;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn filled(&self) -> &[u8] {
+        match &self.socket {
+            Socket::Polled { read, .. } => read,
+            Socket::Blocking(reader) => reader.buffer(),
+            Socket::Lost => &[],
+        }
+    }
+
+    fn use_up(&mut self, length: usize) {
+        match &mut self.socket {
+            Socket::Polled { read, .. } => {
+                read.advance(length);
+                if read.is_empty() {
+                    *read = BytesMut::new();
+                }
+            }
+            Socket::Blocking(reader) => reader.consume(length),
+            Socket::Lost => {}
+        }
+    }
+
+    /// From now on calls wait, once nothing is left that was read before.
+    fn block(&mut self) -> io::Result<()> {
+        if !matches!(&self.socket, Socket::Polled { read, .. } if read.is_empty()) {
+            return Ok(());
+        }
+        if let Socket::Polled { stream, .. } = mem::replace(&mut self.socket, Socket::Lost) {
+            let stream = stream.into_std()?;
+            stream.set_nonblocking(false)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+            self.socket = Socket::Blocking(BufReader::with_capacity(PIECE, stream));
+        }
+        Ok(())
+    }
+
+    /// From now on calls do not wait, and so the connection needs no thread of its own.
+    fn unblock(&mut self) -> io::Result<()> {
+        self.activity.leave_thread();
+        if !matches!(self.socket, Socket::Blocking(_)) {
+            return Ok(());
+        }
+        if let Socket::Blocking(reader) = mem::replace(&mut self.socket, Socket::Lost) {
+            let read = BytesMut::from(reader.buffer());
+            let stream = reader.into_inner();
+            stream.set_nonblocking(true)?;
+            self.socket = Socket::Polled { stream: TcpStream::from_std(stream)?, read };
+        }
+        Ok(())
+    }
+
+    /// Writes, and waits for it in one way or the other.
+    fn poll_put(
+        &mut self,
+        block: impl Fn(&mut std::net::TcpStream) -> io::Result<usize>,
+        poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if !self.activity.has_thread() {
+            self.unblock()?;
+        }
+        if let Socket::Blocking(reader) = &mut self.socket {
+            match waits(|| block(reader.get_mut())) {
+                Some(written) => return Poll::Ready(written),
+                None => self.unblock()?,
+            }
+        }
+        let Socket::Polled { stream, .. } = &mut self.socket else { return Poll::Ready(Err(lost())) };
+        let written = poll(Pin::new(stream));
+        if written.is_pending() {
+            self.activity.leave_thread();
+        }
+        written
+    }
+}
+
+/// What a call says that may wait; `None` when it has waited as long as it may.
+fn waits<T>(mut call: impl FnMut() -> io::Result<T>) -> Option<io::Result<T>> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            said => return Some(said),
+        }
+    }
+}
+
+fn lost() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the socket could not be handed over")
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_fill(cx))?;
+        let length = self.filled().len().min(buffer.remaining());
+        buffer.put_slice(self.filled().get(..length).unwrap_or_default());
+        self.use_up(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncBufRead for Stream {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        ready!(this.poll_fill(cx))?;
+        Poll::Ready(Ok(this.filled()))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, length: usize) {
+        self.use_up(length);
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_put(|stream| stream.write(bytes), |stream| stream.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_put(|stream| stream.write_vectored(parts), |stream| stream.poll_write_vectored(cx, parts))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A socket holds nothing back.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Polled { stream, .. } => Pin::new(stream).poll_shutdown(cx),
+            Socket::Blocking(reader) => Poll::Ready(reader.get_ref().shutdown(Shutdown::Write)),
+            Socket::Lost => Poll::Ready(Err(lost())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Read as _;
+    use std::net::TcpListener;
+    use std::thread;
+
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::super::activity::Phase;
+    use super::*;
+
+    /// A stream and its other side.
+    fn pair() -> (Stream, Activity, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let activity = Activity::new();
+        activity.enter(Phase::Idle);
+        (Stream::new(TcpStream::from_std(stream).unwrap(), activity.clone()), activity, other)
+    }
+
+    fn bytes(count: usize) -> Vec<u8> {
+        (0..count).map(|i| (i / 7) as u8).collect()
+    }
+
+    async fn waits(stream: &mut Stream) -> bool {
+        let mut part = [0];
+        poll_fn(|cx| {
+            let read = Pin::new(&mut *stream).poll_read(cx, &mut ReadBuf::new(&mut part));
+            Poll::Ready(read.is_pending())
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn everything_comes_in_its_order_and_nothing_is_kept() {
+        let sent = bytes(3 * PIECE);
+        let (mut stream, _, mut other) = pair();
+        assert!(waits(&mut stream).await);
+        let capacity = |stream: &Stream| match &stream.socket {
+            Socket::Polled { read, .. } => read.capacity(),
+            _ => panic!("it does not block"),
+        };
+        assert_eq!(capacity(&stream), 0);
+        let all = sent.clone();
+        let sender = thread::spawn(move || {
+            other.write_all(&all).unwrap();
+            other
+        });
+        let (mut read, mut part) = (Vec::new(), [0; 1000]);
+        while read.len() < sent.len() {
+            let length = stream.read(&mut part).await.unwrap();
+            read.extend_from_slice(&part[..length]);
+        }
+        assert!(read == sent);
+        assert_eq!(capacity(&stream), 0);
+        drop(sender.join().unwrap());
+        assert_eq!(stream.read(&mut part).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_on_the_way_to_a_thread_and_back() {
+        let sent = bytes(20 * PIECE);
+        let (mut stream, activity, mut other) = pair();
+        let mut echo = other.try_clone().unwrap();
+        let all = sent.clone();
+        let sender = thread::spawn(move || other.write_all(&all).unwrap());
+        let count = sent.len();
+        let echoed = thread::spawn(move || {
+            let mut echoed = vec![0; count];
+            echo.read_exact(&mut echoed).unwrap();
+            echoed
+        });
+        let (mut read, mut part, mut blocked) = (Vec::new(), [0; 1000], 0);
+        for turn in 0.. {
+            match turn % 16 {
+                0 => {
+                    activity.enter(Phase::Idle);
+                    activity.enter_thread();
+                }
+                8 => activity.leave_thread(),
+                _ => {}
+            }
+            blocked += usize::from(matches!(stream.socket, Socket::Blocking(_)));
+            let length = stream.read(&mut part).await.unwrap();
+            read.extend_from_slice(&part[..length]);
+            stream.write_all(&part[..length]).await.unwrap();
+            if read.len() == sent.len() {
+                break;
+            }
+        }
+        sender.join().unwrap();
+        assert!(blocked > 0);
+        assert!(read == sent);
+        assert!(echoed.join().unwrap() == sent);
+    }
+
+    #[tokio::test]
+    async fn a_thread_does_not_wait_for_long() {
+        let (mut stream, activity, mut other) = pair();
+        activity.enter_thread();
+        assert!(waits(&mut stream).await);
+        assert!(!activity.has_thread());
+        other.write_all(b"a").unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), b'a');
+        // Nor for somebody who does not read.
+        activity.enter(Phase::Idle);
+        activity.enter_thread();
+        other.write_all(b"b").unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), b'b');
+        assert!(matches!(stream.socket, Socket::Blocking(_)));
+        while activity.has_thread() {
+            let put = poll_fn(|cx| {
+                Poll::Ready(Pin::new(&mut stream).poll_write_vectored(cx, &[IoSlice::new(&[0; PIECE])]))
+            });
+            assert_eq!(put.await.is_pending(), !activity.has_thread());
+        }
+        assert!(matches!(stream.socket, Socket::Polled { .. }));
+    }
+
+    #[tokio::test]
+    async fn the_end_is_said_and_heard_on_a_thread() {
+        let (mut stream, activity, mut other) = pair();
+        activity.enter_thread();
+        other.write_all(b"a").unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), b'a');
+        stream.shutdown().await.unwrap();
+        assert_eq!(other.read(&mut [0]).unwrap(), 0);
+        drop(other);
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+        assert!(activity.has_thread());
+    }
+}

@@ -57,9 +57,15 @@ impl Activity {
         self.0.phase.store(self.now() << 2 | phase as u64, Ordering::Relaxed);
     }
 
-    /// The first bytes of the next request have come.
+    /// The first bytes of a request have come, after a rest.
     pub(super) fn begin(&self) {
-        self.0.prompt.store(self.since().elapsed() < PATIENCE, Ordering::Relaxed);
+        self.0.prompt.store(false, Ordering::Relaxed);
+        self.enter(Phase::Head);
+    }
+
+    /// The first bytes of the next request have come.
+    pub(super) fn begin_next(&self) {
+        self.0.prompt.store(self.is_recent(), Ordering::Relaxed);
         self.enter(Phase::Head);
     }
 
@@ -95,9 +101,9 @@ impl Activity {
         self.phase() == Phase::Idle && !self.is_stalled() && !self.is_closing()
     }
 
-    /// It has answered, and the next request is likely to come soon.
+    /// It has just answered, and the next request is likely to come soon.
     pub(super) fn is_busy(&self) -> bool {
-        self.0.prompt.load(Ordering::Relaxed) && self.is_at_rest()
+        self.0.prompt.load(Ordering::Relaxed) && self.is_at_rest() && self.is_recent()
     }
 
     /// It is served on a thread of its own from now on.
@@ -117,9 +123,14 @@ impl Activity {
         self.0.own_thread.load(Ordering::Relaxed)
     }
 
-    /// Its thread may wait for the caller: not for one who sends byte after byte.
+    /// Its thread may wait for the caller, but not for one who sends byte after byte.
     pub(super) fn may_block(&self) -> bool {
-        self.has_thread() && self.since().elapsed() < PATIENCE
+        self.has_thread() && self.is_recent()
+    }
+
+    /// The phase has just begun.
+    fn is_recent(&self) -> bool {
+        self.since().elapsed() < PATIENCE
     }
 
     /// It is to end.
@@ -172,7 +183,7 @@ mod tests {
         for (pause, is_busy) in [(PATIENCE - moment, true), (PATIENCE, false), (Duration::ZERO, true)] {
             activity.enter(Phase::Idle);
             tokio::time::advance(pause).await;
-            activity.begin();
+            activity.begin_next();
             assert!(!activity.is_busy(), "it has to answer first");
             activity.enter(Phase::Answer);
             assert!(!activity.is_busy());
@@ -182,9 +193,18 @@ mod tests {
         activity.stall(true);
         assert!(!activity.is_busy(), "it cannot write");
         activity.stall(false);
+        assert!(activity.is_busy());
+        tokio::time::advance(PATIENCE).await;
+        assert!(!activity.is_busy(), "it was");
+        activity.begin();
+        activity.enter(Phase::Idle);
+        assert!(!activity.is_busy(), "it had a rest");
+        activity.begin_next();
+        activity.enter(Phase::Idle);
+        assert!(activity.is_busy());
         activity.enter_thread();
         activity.leave_thread();
-        assert!(!activity.is_busy(), "it was, but does not go back and forth");
+        assert!(!activity.is_busy(), "it does not go back and forth");
     }
 
     #[tokio::test(start_paused = true)]

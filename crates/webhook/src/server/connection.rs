@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use futures::future::Fuse;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, EXPECT, HeaderValue};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -95,7 +95,7 @@ impl Connection {
                 let _ = timeout(self.limits.write, stream.shutdown()).await;
                 return;
             }
-            self.activity.enter(Phase::Head);
+            self.activity.begin();
             let mut read = Bytes::new();
             loop {
                 let timed = Timed::new(read, stream, self.activity.clone());
@@ -123,10 +123,6 @@ impl Connection {
         let give_way = GiveWay::default();
         let service = service_fn(|request: Request<Incoming>| {
             activity.enter(Phase::Answer);
-            // Who is to be told to go on is not waited for before.
-            if request.headers().contains_key(EXPECT) {
-                activity.leave_thread();
-            }
             async {
                 let mut answer = router.route(request, &give_way).await;
                 if phases.now() >= shutdown::Phase::Draining {
@@ -139,8 +135,6 @@ impl Connection {
         let mut http = http1::Builder::new()
             .header_read_timeout(None)
             .max_buf_size(BUFFER)
-            // Without this it reads while an answer is being made, and what blocks would keep the answer waiting.
-            .half_close(true)
             // Without a copy, so that an answer takes room for as long as its share says.
             .writev(true)
             .serve_connection(TokioIo::new(stream), service);

@@ -46,11 +46,7 @@ impl Stream {
 
     /// Reads something, unless there is something left.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.activity.may_block() {
-            self.block()?;
-        } else {
-            self.unblock()?;
-        }
+        self.settle()?;
         if let Socket::Blocking(reader) = &mut self.socket {
             match waits(|| reader.fill_buf().map(drop)) {
                 Some(filled) => return Poll::Ready(filled),
@@ -89,6 +85,11 @@ impl Stream {
         }
     }
 
+    /// Makes the socket fit the place where the connection is served. Whoever takes byte after byte is not waited for either.
+    fn settle(&mut self) -> io::Result<()> {
+        if self.activity.may_block() { self.block() } else { self.unblock() }
+    }
+
     /// From now on calls wait, once nothing is left that was read before.
     fn block(&mut self) -> io::Result<()> {
         if !matches!(&self.socket, Socket::Polled { read, .. } if read.is_empty()) {
@@ -125,9 +126,7 @@ impl Stream {
         block: impl Fn(&mut std::net::TcpStream) -> io::Result<usize>,
         poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if !self.activity.has_thread() {
-            self.unblock()?;
-        }
+        self.settle()?;
         if let Socket::Blocking(reader) = &mut self.socket {
             match waits(|| block(reader.get_mut())) {
                 Some(written) => return Poll::Ready(written),
@@ -201,9 +200,9 @@ impl AsyncWrite for Stream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A socket holds nothing back.
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A socket holds nothing back. One that has just left its thread is not to keep its buffer while it waits.
+        Poll::Ready(self.settle())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -314,7 +313,7 @@ mod tests {
         assert!(echoed.join().unwrap() == sent);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_thread_does_not_wait_for_long() {
         let (mut stream, activity, mut other) = pair();
         activity.enter_thread();
@@ -323,7 +322,6 @@ mod tests {
         other.write_all(b"a").unwrap();
         assert_eq!(stream.read_u8().await.unwrap(), b'a');
         // Nor for somebody who does not read.
-        activity.enter(Phase::Idle);
         activity.enter_thread();
         other.write_all(b"b").unwrap();
         assert_eq!(stream.read_u8().await.unwrap(), b'b');
@@ -338,6 +336,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_thread_does_not_wait_for_one_who_reads_a_little_at_a_time() {
+        let (mut stream, activity, mut other) = pair();
+        activity.enter_thread();
+        let reader = thread::spawn(move || while other.read(&mut [0; 600]).is_ok_and(|length| length > 0) {});
+        while activity.has_thread() {
+            let _ = poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_write(cx, &[0; PIECE]))).await;
+        }
+        assert!(matches!(stream.socket, Socket::Polled { .. }));
+        drop(stream);
+        reader.join().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_has_left_its_thread_keeps_no_buffer() {
+        let (mut stream, activity, mut other) = pair();
+        activity.enter_thread();
+        other.write_all(b"a").unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), b'a');
+        activity.leave_thread();
+        stream.flush().await.unwrap();
+        assert!(matches!(&stream.socket, Socket::Polled { read, .. } if read.capacity() == 0));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_end_is_said_and_heard_on_a_thread() {
         let (mut stream, activity, mut other) = pair();
         activity.enter_thread();

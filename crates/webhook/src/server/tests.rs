@@ -17,12 +17,13 @@ use crate::readiness::Readiness;
 use crate::router::Serves;
 use crate::shutdown::Shutdown;
 
+mod on_a_thread;
+
 const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
 
 /// A connection in memory, so that time can stand still.
 struct Served {
     stream: DuplexStream,
-    activity: Activity,
     tell: oneshot::Sender<()>,
     task: JoinHandle<()>,
     _shutdown: Shutdown,
@@ -43,9 +44,9 @@ fn serve_among(buffer: usize, kept: usize) -> Served {
     let (tell, told) = oneshot::channel();
     let (activity, keeps) = (Activity::new(), Arc::new(Semaphore::new(kept)));
     let limits = Limits::ADMISSION;
-    let connection = Connection { router, limits, phases, activity: activity.clone(), metrics, keeps };
+    let connection = Connection { router, limits, phases, activity, metrics, keeps };
     let task = tokio::spawn(connection.serve_http(BufReader::new(other), told));
-    Served { stream, activity, tell, task, _shutdown: shutdown }
+    Served { stream, tell, task, _shutdown: shutdown }
 }
 
 impl Served {
@@ -127,19 +128,6 @@ async fn many_requests_at_once_are_all_answered_whoever_keeps_buffers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_to_be_told_to_go_on_is_not_waited_for() {
-    let mut served = serve(1024);
-    for expects in [false, true] {
-        served.activity.enter_thread();
-        let expect = if expects { "expect: 100-continue\r\n" } else { "" };
-        let request = format!("GET /healthz HTTP/1.1\r\nhost: a\r\n{expect}\r\n");
-        served.stream.write_all(request.as_bytes()).await.unwrap();
-        assert!(served.reads_an_answer().await);
-        assert_eq!(served.activity.has_thread(), !expects);
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_head_has_five_seconds_from_its_first_byte() {
     let mut served = serve(1024);
     for _ in 0..2 {
@@ -202,7 +190,7 @@ async fn an_idle_connection_ends_at_once_when_it_is_told_to() {
         if is_used {
             assert!(served.is_answered().await);
         }
-        let Served { stream, tell, task, _shutdown, .. } = served;
+        let Served { stream, tell, task, _shutdown } = served;
         drop(tell);
         timeout(Duration::from_millis(1), task).await.unwrap().unwrap();
         drop(stream);
@@ -214,7 +202,7 @@ async fn a_request_that_has_begun_is_answered_before_the_end() {
     let mut served = serve(1024);
     served.stream.write_all(&REQUEST[..9]).await.unwrap();
     sleep(Duration::from_secs(1)).await;
-    let Served { mut stream, tell, task, _shutdown, .. } = served;
+    let Served { mut stream, tell, task, _shutdown } = served;
     drop(tell);
     sleep(Duration::from_secs(1)).await;
     stream.write_all(&REQUEST[9..]).await.unwrap();
@@ -232,7 +220,7 @@ async fn whoever_is_in_the_middle_of_a_head_gives_way_at_once() {
     let mut served = serve(1024);
     served.stream.write_all(&REQUEST[..9]).await.unwrap();
     sleep(Duration::from_secs(1)).await;
-    let Served { stream, tell, task, _shutdown, .. } = served;
+    let Served { stream, tell, task, _shutdown } = served;
     tell.send(()).unwrap();
     timeout(Duration::from_millis(1), task).await.unwrap().unwrap();
     drop(stream);

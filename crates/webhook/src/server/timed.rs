@@ -1,6 +1,7 @@
 //! A stream that notes what its connection is waiting for.
 
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -16,7 +17,7 @@ pub(super) struct Timed<S> {
     read: Bytes,
     stream: S,
     activity: Activity,
-    /// Nothing was written since something was read.
+    /// Something was read, and hyper has not gone on since.
     has_read: bool,
     write_waits: bool,
     flush_waits: bool,
@@ -34,7 +35,6 @@ impl<S> Timed<S> {
 
     fn wrote<T>(&mut self, written: Poll<T>) -> Poll<T> {
         self.write_waits = written.is_pending();
-        self.has_read = false;
         self.activity.stall(self.write_waits || self.flush_waits);
         written
     }
@@ -54,14 +54,13 @@ impl<S: AsyncBufRead + Unpin> AsyncRead for Timed<S> {
     ) -> Poll<io::Result<()>> {
         let Self { read, stream, activity, has_read, .. } = &mut *self;
         if !read.is_empty() {
-            *has_read = true;
             let length = read.len().min(buffer.remaining());
             buffer.put_slice(&read.split_to(length));
             return Poll::Ready(Ok(()));
         }
-        // hyper looks for the next request before it writes the answer to the last one. To wait for it then would be to
-        // wait for ever.
-        if *has_read && activity.has_thread() && activity.phase() == Phase::Idle {
+        // Before hyper hands on what it has read, it looks whether the caller is still there. An answer is not to wait for
+        // that.
+        if mem::take(has_read) && activity.has_thread() && activity.phase() == Phase::Answer {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -75,7 +74,7 @@ impl<S: AsyncBufRead + Unpin> AsyncRead for Timed<S> {
         // What arrives while an answer is awaited is its body, or a request that nobody reads before the next one:
         // the limit for idle connections holds for it.
         if activity.phase() == Phase::Idle {
-            activity.begin();
+            activity.begin_next();
         }
         Poll::Ready(Ok(()))
     }

@@ -116,7 +116,7 @@ impl<'a> Scanner<'a> {
             at: 0,
             depth: 0,
             arena,
-            path: room::of(8),
+            path: room::of(16),
             error: None,
             #[cfg(not(target_arch = "wasm32"))]
             outline: arena.outline.get().and_then(|(document, outline)| {

@@ -133,6 +133,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// What was read, unless there was an error, or something follows it.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     pub(crate) fn result<T>(mut self, read: T) -> Result<T, Box<ReadError>> {
         self.finish().map_or(Ok(read), Err)
     }
@@ -305,6 +306,9 @@ impl<'a> Scanner<'a> {
 
     /// A string that may be `null`, which counts as absent.
     pub(crate) fn optional_string(&mut self) -> Option<&'a str> {
+        if self.peek() == Some(b'"') {
+            return Some(self.quoted());
+        }
         if self.null() { None } else { Some(self.string()) }
     }
 

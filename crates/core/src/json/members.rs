@@ -42,6 +42,7 @@ impl Members {
 
     /// The name of the next member, whatever it is; its value comes next. `None` after the last one: the
     /// closing brace is the byte before the scanner's position.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     pub(crate) fn next_any<'a>(&mut self, s: &mut Scanner<'a>) -> Option<&'a str> {
         Some(self.next_any_at(s)?.0)
     }
@@ -77,6 +78,7 @@ impl Members {
     }
 
     /// The next member that was asked for, by its place among the names; the others are skipped.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(never))]
     pub(crate) fn next(&mut self, s: &mut Scanner<'_>) -> Option<usize> {
         while let Some(key) = self.next_any(s) {
             let Some((i, name)) = self.known.iter().enumerate().find(|(_, name)| is(name, key)) else {

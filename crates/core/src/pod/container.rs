@@ -147,6 +147,7 @@ impl<'a> Container<'a> {
             self.mounts_slot = Slot::null(s);
             return;
         };
+        self.mounts = room::of(4);
         while elements.next(s) {
             self.mounts.push(read_mount(s));
         }

@@ -1,5 +1,6 @@
 //! Decides a scenario by the core, and takes along what properties speak of.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use pod_identity_core::{
@@ -14,7 +15,7 @@ use crate::generate::Scenario;
 pub(crate) struct Decided {
     pub(crate) outcome: Kind,
     pub(crate) warnings: Vec<String>,
-    pub(crate) audit_annotations: Vec<(&'static str, String)>,
+    pub(crate) audit_annotations: Vec<(&'static str, Cow<'static, str>)>,
     /// The kinds of the objects that were asked for.
     pub(crate) lookups: Vec<&'static str>,
 }

@@ -125,7 +125,10 @@ fn is_same(name: &str, key: &str) -> bool {
             let words = name.as_chunks::<8>().0.iter().zip(key.as_chunks::<8>().0);
             end == other && words.into_iter().all(|(word, other)| word == other)
         }
-        _ => name.iter().zip(key).all(|(byte, other)| byte == other),
+        _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+            (Some(start), Some(end)) => key.first_chunk() == Some(start) && key.last_chunk() == Some(end),
+            _ => name.iter().zip(key).all(|(byte, other)| byte == other),
+        },
     }
 }
 

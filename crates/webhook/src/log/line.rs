@@ -176,17 +176,18 @@ pub(crate) fn is_plain(text: &str) -> bool {
         return text.iter().all(|byte| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~'));
     };
     let others = text.as_chunks::<8>().0;
-    others.iter().chain([last]).all(|word| is_plain_word(u64::from_le_bytes(*word)))
+    others.iter().fold(marks(last), |found, word| found | marks(word)) & ONES << 7 == 0
 }
 
-/// The same of eight bytes at once: the highest bit of one is set in what is found in it
+const ONES: u64 = u64::MAX / 255;
+
+/// The highest bit of a byte is set when something in the eight is to be escaped
 /// (<https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord>).
-fn is_plain_word(word: u64) -> bool {
-    const ONES: u64 = u64::MAX / 255;
+fn marks(word: &[u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(*word);
     let below = |word: u64, byte: u8| word.wrapping_sub(ONES * u64::from(byte)) & !word;
     let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    let controls = below(word, b' ') | word.wrapping_add(ONES);
-    (controls | word | is(b'"') | is(b'\\')) & ONES << 7 == 0
+    word | below(word, b' ') | word.wrapping_add(ONES) | is(b'"') | is(b'\\')
 }
 
 /// What is formatted.

@@ -336,6 +336,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Enters an object of which the named members are read; `None` for `null`.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     pub(crate) fn object(&mut self, known: &'static [&'static str]) -> Option<Members> {
         if self.enter(b'{', "an object") { Some(Members::new(known)) } else { None }
     }

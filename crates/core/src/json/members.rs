@@ -30,14 +30,25 @@ pub(crate) use members;
 /// The members of an object that is being read.
 pub(crate) struct Members {
     known: &'static [&'static str],
+    /// A bit for each length that one in `known` has.
+    #[cfg(not(target_arch = "wasm32"))]
+    lengths: u64,
     /// A bit for each name in `known`.
     seen: u32,
     empty: bool,
 }
 
 impl Members {
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     pub(super) fn new(known: &'static [&'static str]) -> Self {
-        Self { known, seen: 0, empty: true }
+        Self {
+            known,
+            // Worked out when this is compiled.
+            #[cfg(not(target_arch = "wasm32"))]
+            lengths: known.iter().fold(0, |lengths, name| lengths | 1_u64.wrapping_shl(name.len() as u32)),
+            seen: 0,
+            empty: true,
+        }
     }
 
     /// The name of the next member, whatever it is; its value comes next. `None` after the last one: the
@@ -81,6 +92,11 @@ impl Members {
     #[cfg_attr(not(target_arch = "wasm32"), inline(never))]
     pub(crate) fn next(&mut self, s: &mut Scanner<'_>) -> Option<usize> {
         while let Some(key) = self.next_any(s) {
+            #[cfg(not(target_arch = "wasm32"))]
+            if self.lengths & 1_u64.wrapping_shl(key.len() as u32) == 0 {
+                s.skip();
+                continue;
+            }
             let Some((i, name)) = self.known.iter().enumerate().find(|(_, name)| is(name, key)) else {
                 s.skip();
                 continue;

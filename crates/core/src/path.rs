@@ -82,6 +82,7 @@ impl<'p> NormalPath<'p> {
 #[must_use]
 pub fn file_in(folder: &str, file: &str, os: Os) -> String {
     let mut path = String::with_capacity(folder.len() + file.len() + 3);
+    // As with `NormalPath`: nearly all folders are in it. In the policy, whose size counts, all go the longer way.
     #[cfg(not(target_arch = "wasm32"))]
     if os == Os::Unix
         && !has_drive(folder)

@@ -92,6 +92,7 @@ impl Members {
     #[cfg_attr(not(target_arch = "wasm32"), inline(never))]
     pub(crate) fn next(&mut self, s: &mut Scanner<'_>) -> Option<usize> {
         while let Some(key) = self.next_any(s) {
+            // Most that nobody asked for.
             #[cfg(not(target_arch = "wasm32"))]
             if self.lengths & 1_u64.wrapping_shl(key.len() as u32) == 0 {
                 s.skip();

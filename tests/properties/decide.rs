@@ -1,6 +1,5 @@
 //! Decides a scenario by the core, and takes along what properties speak of.
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use pod_identity_core::{
@@ -15,7 +14,7 @@ use crate::generate::Scenario;
 pub(crate) struct Decided {
     pub(crate) outcome: Kind,
     pub(crate) warnings: Vec<String>,
-    pub(crate) audit_annotations: Vec<(&'static str, Cow<'static, str>)>,
+    pub(crate) audit_annotations: Vec<(&'static str, String)>,
     /// The kinds of the objects that were asked for.
     pub(crate) lookups: Vec<&'static str>,
 }
@@ -140,7 +139,10 @@ pub(crate) fn decide_request(
     Decided {
         outcome,
         warnings: response::warnings(&decision),
-        audit_annotations: response::audit_annotations(&decision),
+        audit_annotations: response::audit_annotations(&decision)
+            .into_iter()
+            .map(|(key, value)| (key, value.into_owned()))
+            .collect(),
         lookups,
     }
 }

@@ -96,7 +96,7 @@ fn core_answer(case: &Case) -> Answer {
     answer.warnings = response::warnings(&decision);
     answer.audit_annotations = response::audit_annotations(&decision)
         .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
+        .map(|(key, value)| (key.to_owned(), value.into_owned()))
         .collect();
     answer
 }

@@ -139,7 +139,10 @@ pub(crate) fn decide_request(
     Decided {
         outcome,
         warnings: response::warnings(&decision),
-        audit_annotations: response::audit_annotations(&decision),
+        audit_annotations: response::audit_annotations(&decision)
+            .into_iter()
+            .map(|(key, value)| (key, value.into_owned()))
+            .collect(),
         lookups,
     }
 }

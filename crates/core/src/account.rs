@@ -201,10 +201,17 @@ impl<'a> Account<'a> {
         self.looks.iter().filter_map(|look| self.value_warning(look)).chain(self.warnings.iter().cloned())
     }
 
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn value_warning(&self, look: &Look<'a>) -> Option<Warning> {
         if !matches!(look.said, Said::Bad { .. } | Said::Clamped { .. }) {
             return None;
         }
+        self.faulty_value_warning(look)
+    }
+
+    #[cfg_attr(target_arch = "wasm32", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), cold)]
+    fn faulty_value_warning(&self, look: &Look<'a>) -> Option<Warning> {
         let place = self.place(look.field, &look.source);
         let text = match &look.said {
             Said::Bad { text: "", expected } => message("{=} is empty: expected {=}", &[&place, expected]),

@@ -291,7 +291,7 @@ impl<'a> PodState<'a> {
                 pod: metadata.name.or(metadata.generate_name).unwrap_or_default(),
                 service_account: self.service_account,
             },
-            looks: room::of(16),
+            looks: room::of(24),
             warnings: Vec::new(),
         };
         let mut identity = None;

@@ -1,6 +1,6 @@
 //! Role ARNs (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns>).
 
-use crate::ascii::{cut, is_one, parts};
+use crate::ascii::{cut, parts};
 use crate::json::Arena;
 use crate::message::message;
 
@@ -86,7 +86,7 @@ pub fn check_role_arn(text: &str) -> Result<(), ArnError> {
     if name.is_empty() {
         return Err(ArnError::NameMissing);
     }
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || is_one(b, b"_+=,.@-")) {
+    if !name.bytes().all(is_name_character) {
         return Err(ArnError::NameCharacter);
     }
     if name.len() > 64 {
@@ -96,6 +96,10 @@ pub fn check_role_arn(text: &str) -> Result<(), ArnError> {
         return Err(ArnError::PathCharacter);
     }
     Ok(())
+}
+
+fn is_name_character(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'+' | b'=' | b',' | b'.' | b'@' | b'-')
 }
 
 /// An AWS account id: 12 digits.

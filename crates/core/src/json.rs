@@ -116,7 +116,7 @@ impl<'a> Scanner<'a> {
             at: 0,
             depth: 0,
             arena,
-            path: room::of(8),
+            path: room::of(16),
             error: None,
             #[cfg(not(target_arch = "wasm32"))]
             outline: arena.outline.get().and_then(|(document, outline)| {
@@ -133,6 +133,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// What was read, unless there was an error, or something follows it.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     pub(crate) fn result<T>(mut self, read: T) -> Result<T, Box<ReadError>> {
         self.finish().map_or(Ok(read), Err)
     }
@@ -305,6 +306,11 @@ impl<'a> Scanner<'a> {
 
     /// A string that may be `null`, which counts as absent.
     pub(crate) fn optional_string(&mut self) -> Option<&'a str> {
+        // Nearly always. In the policy, whose size counts, it is found out below.
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.peek() == Some(b'"') {
+            return Some(self.quoted());
+        }
         if self.null() { None } else { Some(self.string()) }
     }
 
@@ -330,6 +336,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Enters an object of which the named members are read; `None` for `null`.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     pub(crate) fn object(&mut self, known: &'static [&'static str]) -> Option<Members> {
         if self.enter(b'{', "an object") { Some(Members::new(known)) } else { None }
     }

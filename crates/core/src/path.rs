@@ -81,13 +81,24 @@ impl<'p> NormalPath<'p> {
 /// Windows unless the folder names a drive.
 #[must_use]
 pub fn file_in(folder: &str, file: &str, os: Os) -> String {
+    let mut path = String::with_capacity(folder.len() + file.len() + 3);
+    // As with `NormalPath`: nearly all folders are in it. In the policy, whose size counts, all go the longer way.
+    #[cfg(not(target_arch = "wasm32"))]
+    if os == Os::Unix
+        && !has_drive(folder)
+        && let NormalPath(Cow::Borrowed(normal)) = NormalPath::new(folder, os)
+    {
+        for text in ["/", normal, "/", file] {
+            path.push_str(text);
+        }
+        return path;
+    }
     let mut folder = folder;
     while let Some(rest) =
         folder.strip_suffix('/').or(folder.strip_suffix('\\').filter(|_| os == Os::Windows))
     {
         folder = rest;
     }
-    let mut path = String::with_capacity(folder.len() + file.len() + 3);
     let drive = has_drive(folder);
     if os == Os::Windows && !drive {
         path.push_str("C:");

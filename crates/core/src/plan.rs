@@ -338,7 +338,7 @@ impl<'a> Plans<'_, 'a> {
         identity: bool,
         session_name: bool,
     ) -> Vec<EnvVar<'a>> {
-        let mut env = Vec::new();
+        let mut env = room::of(4);
         let mut add = |variable: Variable, value: EnvValue<'a>| {
             if !container.defines(variable) {
                 env.push(EnvVar { name: variable.name(), value });

@@ -1,6 +1,6 @@
 //! How a decision is shown to the API server: warnings and audit annotations.
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -50,11 +50,11 @@ fn cut(text: &str) -> String {
 
 /// The audit annotations of a decision: which identity, which role, and who said so.
 #[must_use]
-pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, String)> {
+pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, Cow<'static, str>)> {
     let Some(identity) = &decision.identity else { return Vec::new() };
     match &identity.method {
         Method::ContainerCredentials(_) => {
-            vec![("identity", "container-credentials".to_owned()), ("source", "identities".to_owned())]
+            vec![("identity", "container-credentials".into()), ("source", "identities".into())]
         }
         Method::WebIdentity(roles) => {
             let mut arns = roles.general.map_or(String::new(), |role| escaped(role.arn));
@@ -66,7 +66,7 @@ pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, String)>
             }
             let first = roles.general.as_ref().or(roles.containers.first().map(|(_, role)| role));
             let source = first.map_or("default", |role| role.source.name());
-            vec![("identity", "web-identity".to_owned()), ("role-arn", arns), ("source", source.to_owned())]
+            vec![("identity", "web-identity".into()), ("role-arn", arns.into()), ("source", source.into())]
         }
     }
 }

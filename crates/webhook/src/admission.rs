@@ -78,9 +78,9 @@ impl Admission {
     ) -> Result<Attempt, Failure> {
         guarded(&self.metrics, || {
             let arena = Arena::default();
-            match Review::read(text, &arena) {
+            match &Review::read(text, &arena) {
                 Ok(review) => {
-                    let (version, request) = review::request(&review).map_err(bad_request)?;
+                    let (version, request) = review::request(review).map_err(bad_request)?;
                     let configuration = self.configuration.load();
                     let settings = match task {
                         Task::Mutate => configuration.settings(),
@@ -88,7 +88,7 @@ impl Admission {
                     };
                     Ok(self.decide(version, request, settings, traceparent, read))
                 }
-                Err(error) => self.unreadable(text, &error, traceparent),
+                Err(error) => self.unreadable(text, error, traceparent),
             }
         })
     }

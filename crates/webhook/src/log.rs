@@ -9,6 +9,7 @@ mod line;
 mod lines;
 
 use line::Log;
+pub(crate) use line::is_plain;
 pub use lines::Flush;
 use lines::Lines;
 

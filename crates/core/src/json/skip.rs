@@ -47,6 +47,8 @@ impl<'a> Scanner<'a> {
     /// Whether the value is well-formed.
     ///
     /// Where it stands is kept out of `self`, for most of a request is only ever skipped.
+    // What an outline knows is passed over without its large frame.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(never))]
     fn skip_checked(&mut self, note: bool) -> bool {
         let bytes = self.text.as_bytes();
         let mut at = self.at;

@@ -45,16 +45,26 @@ pub(super) fn short(text: &str) -> Option<&str> {
 fn after_plain_blocks(text: &[u8]) -> (&[u8], Option<usize>) {
     use wide::u8x16;
 
-    let mut rest = text;
-    while let Some((block, after)) = rest.split_first_chunk::<16>() {
+    let ends = |block: &[u8; 16]| {
         let block = u8x16::from(*block);
         let control = block.min(u8x16::splat(0x1f)).simd_eq(block);
         let ends = control | block.simd_eq(u8x16::splat(b'"')) | block.simd_eq(u8x16::splat(b'\\'));
-        let ends = ends.to_bitmask();
+        ends.to_bitmask()
+    };
+    let mut rest = text;
+    while let Some((block, after)) = rest.split_first_chunk::<16>() {
+        let ends = ends(block);
         if ends != 0 {
             return (rest, Some(ends.trailing_zeros() as usize));
         }
         rest = after;
+    }
+    // What is left, together with what stands before it.
+    #[cfg(not(target_arch = "wasm32"))]
+    if let (Some(block), Some((_, last))) =
+        (text.last_chunk(), text.split_at_checked(text.len().wrapping_sub(16)))
+    {
+        return (last, Some(ends(block).trailing_zeros().min(16) as usize));
     }
     (rest, None)
 }

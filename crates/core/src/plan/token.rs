@@ -1,7 +1,6 @@
 //! The token of a pod: the volume that holds it, and where it stands in a container.
 
 use alloc::borrow::ToOwned;
-use alloc::vec::Vec;
 
 use crate::identity::{Identity, Method};
 use crate::json::Arena;
@@ -9,6 +8,7 @@ use crate::message::{message, number};
 use crate::names::Names;
 use crate::path::{NormalPath, Os, file_in};
 use crate::pod::{Container, EnvState, Mount, Pod, Variable};
+use crate::room;
 use crate::settings::Settings;
 
 /// The path of a web identity token in its volume, as in the Go webhook.
@@ -83,7 +83,7 @@ impl<'a> Token<'a> {
             return (name, true);
         }
         // A mount may name a volume that is not there yet: a volume of that name would serve it.
-        let mut taken = Vec::new();
+        let mut taken = room::of(8);
         for volume in &pod.volumes {
             taken.push(volume.name);
         }

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::error::Fault;
 use crate::json::{Scanner, members};
+use crate::room;
 
 use super::{Bracket, MAX_CONTAINERS, Slot};
 
@@ -90,7 +91,7 @@ members!(Member { Name: "name", Env: "env", VolumeMounts: "volumeMounts", Volume
 
 impl<'a> Container<'a> {
     pub(super) fn read_all(s: &mut Scanner<'a>, count: &mut usize) -> Vec<Self> {
-        let mut containers = Vec::new();
+        let mut containers = room::of(2);
         if let Some(mut elements) = s.array() {
             while elements.next(s) {
                 *count += 1;
@@ -146,6 +147,7 @@ impl<'a> Container<'a> {
             self.mounts_slot = Slot::null(s);
             return;
         };
+        self.mounts = room::of(4);
         while elements.next(s) {
             self.mounts.push(read_mount(s));
         }

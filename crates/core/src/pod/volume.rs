@@ -49,6 +49,11 @@ impl<'a> Volume<'a> {
 
     /// Whether it holds a token for this audience at this path, and nothing else writes there.
     pub(crate) fn serves(&self, path: &str, audience: &str, os: Os) -> bool {
+        // Of most volumes that is all there is to see. In the policy, whose size counts, it is seen below.
+        #[cfg(not(target_arch = "wasm32"))]
+        if !self.sources.iter().any(|source| source.audience == Some(audience)) {
+            return false;
+        }
         let path = NormalPath::new(path, os);
         let mut at_path = self.sources.iter().filter(|source| NormalPath::new(source.path, os) == path);
         at_path.next().is_some_and(|source| source.audience == Some(audience)) && at_path.next().is_none()

@@ -15,7 +15,7 @@ pub(super) fn decided(version: Version, uid: &str, decision: &Decision<'_>) -> S
     let mut out;
     match &decision.outcome {
         Outcome::Changed(_, change) => {
-            let mut patch = String::with_capacity(4096);
+            let mut patch = String::new();
             change.write_patch(&mut patch);
             out = String::with_capacity(ROOM + uid.len() + patch.len() / 3 * 4);
             head(&mut out, version, uid, true);

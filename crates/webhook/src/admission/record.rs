@@ -6,6 +6,7 @@ use pod_identity_core::account::{Reason, Source};
 use pod_identity_core::{Decision, Facts, Found, Method, Outcome, Plan, RefusalReason, Request, Unchanged};
 use tracing::Level;
 
+use crate::log;
 use crate::metrics::{DecisionLabels, Metrics};
 
 /// The longest name that is logged whole: longer ones are none.
@@ -224,7 +225,7 @@ fn warning_name(reason: Reason) -> &'static str {
 
 /// Somebody's text, escaped and cut.
 fn shown(text: &str) -> Cow<'_, str> {
-    if text.len() <= SHOWN && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if text.len() <= SHOWN && log::is_plain(text) {
         return text.into();
     }
     let mut characters = text.chars();

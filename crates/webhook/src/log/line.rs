@@ -4,6 +4,7 @@
 //! tracing-subscriber's lines look the same, and took more than twice the instructions: a tenth of a whole decision.
 
 use std::fmt::{self, Debug, Write as _};
+use std::mem;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -17,6 +18,8 @@ use super::{Format, Levels};
 
 /// What most lines take, in bytes.
 const ROOM: usize = 512;
+/// The field of what stands first in an event, which has no name for people.
+const MESSAGE: &str = "message";
 
 /// Hands each event to `write`, as a line with its end.
 pub(super) struct Log<W> {
@@ -97,41 +100,50 @@ impl Line {
     fn time(&mut self) {
         let now = Offset::UTC.to_datetime(Timestamp::now());
         let (year, microseconds) = (i32::from(now.year()), now.subsec_nanosecond() / 1000);
-        self.two_digits(year / 100, "");
-        self.two_digits(year % 100, "-");
-        self.two_digits(now.month().into(), "-");
-        self.two_digits(now.day().into(), "T");
-        self.two_digits(now.hour().into(), ":");
-        self.two_digits(now.minute().into(), ":");
-        self.two_digits(now.second().into(), ".");
-        self.two_digits(microseconds / 10_000, "");
-        self.two_digits(microseconds / 100 % 100, "");
-        self.two_digits(microseconds % 100, "Z");
-    }
-
-    fn two_digits(&mut self, number: i32, end: &str) {
-        for digit in [number / 10, number % 10] {
-            self.text.push(char::from(b'0' + digit as u8));
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        for (at, number) in [
+            (0, year / 100),
+            (2, year % 100),
+            (5, now.month().into()),
+            (8, now.day().into()),
+            (11, now.hour().into()),
+            (14, now.minute().into()),
+            (17, now.second().into()),
+            (20, microseconds / 10_000),
+            (22, microseconds / 100 % 100),
+            (24, microseconds % 100),
+        ] {
+            if let Some([tens, ones]) = text.get_mut(at..at + 2) {
+                (*tens, *ones) = (b'0' + (number / 10) as u8, b'0' + (number % 10) as u8);
+            }
         }
-        self.text.push_str(end);
+        self.text.push_str(str::from_utf8(&text).unwrap_or_default());
     }
 
-    fn name(&mut self, field: &Field) {
-        let (before, after) = match (self.format, field.name()) {
-            (Format::Json, _) => (",\"", "\":"),
-            (Format::Human, "message") => (if self.is_first { "" } else { " " }, ""),
-            (Format::Human, _) => (if self.is_first { "" } else { " " }, "="),
-        };
-        self.is_first = false;
-        self.text.push_str(before);
+    fn name(&mut self, name: &str) {
+        let is_first = mem::take(&mut self.is_first);
         // Names are those of variables.
-        self.text.push_str(if after.is_empty() { after } else { field.name() });
-        self.text.push_str(after);
+        match self.format {
+            Format::Json => {
+                self.text.push_str(",\"");
+                self.text.push_str(name);
+                self.text.push_str("\":");
+            }
+            Format::Human => {
+                if !is_first {
+                    self.text.push(' ');
+                }
+                if name != MESSAGE {
+                    self.text.push_str(name);
+                    self.text.push('=');
+                }
+            }
+        }
     }
 
     /// What JSON writes without quotation marks.
     fn bare(&mut self, field: &Field, value: impl Debug) {
-        self.name(field);
+        self.name(field.name());
         // It is never refused.
         let _ = write!(self.text, "{value:?}");
     }
@@ -158,10 +170,24 @@ impl Line {
 }
 
 /// Whether nothing is to be escaped, in quotation marks as well.
-fn is_plain(text: &str) -> bool {
-    // All of it is looked at, so that many are at once.
-    text.bytes()
-        .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\'))
+pub(crate) fn is_plain(text: &str) -> bool {
+    let text = text.as_bytes();
+    let Some(last) = text.last_chunk::<8>() else {
+        return text.iter().all(|byte| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~'));
+    };
+    let others = text.as_chunks::<8>().0;
+    others.iter().fold(marks(last), |found, word| found | marks(word)) & ONES << 7 == 0
+}
+
+const ONES: u64 = u64::MAX / 255;
+
+/// The highest bit of a byte is set when something in the eight is to be escaped
+/// (<https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord>).
+fn marks(word: &[u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(*word);
+    let below = |word: u64, byte: u8| word.wrapping_sub(ONES * u64::from(byte)) & !word;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    word | below(word, b' ') | word.wrapping_add(ONES) | is(b'"') | is(b'\\')
 }
 
 /// What is formatted.
@@ -174,9 +200,10 @@ impl fmt::Write for Line {
 
 impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
-        let is_message = field.name() == "message";
+        let name = field.name();
+        let is_message = name == MESSAGE;
         if !is_message && is_plain(value) {
-            self.name(field);
+            self.name(name);
             self.text.push('"');
             self.text.push_str(value);
             self.text.push('"');
@@ -189,7 +216,7 @@ impl Visit for Line {
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         let quote = if self.format == Format::Json { "\"" } else { "" };
-        self.name(field);
+        self.name(field.name());
         self.text.push_str(quote);
         let _ = write!(self, "{value:?}");
         self.text.push_str(quote);
@@ -205,5 +232,31 @@ impl Visit for Line {
 
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.bare(field, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each byte of ASCII, at each place, in texts of any length that matters.
+    #[test]
+    fn plain_is_what_nothing_is_escaped_in() {
+        for length in 1..20 {
+            for (at, byte) in (0..length).flat_map(|at| (0..128).map(move |byte| (at, byte))) {
+                for around in *b" !#[]~" {
+                    let mut text = vec![around; length];
+                    text[at] = byte;
+                    let is_escaped = matches!(byte, ..b' ' | b'"' | b'\\' | 0x7f);
+                    assert_eq!(is_plain(str::from_utf8(&text).unwrap()), !is_escaped, "{text:?}");
+                }
+            }
+        }
+        for text in
+            ["\u{e9}", "\u{7f}\u{80}", "aaaaaa\u{e9}", "aaaaaaaaaa\u{65e5}", "\u{ff}\u{ff}\u{ff}\u{ff}"]
+        {
+            assert!(!is_plain(text), "{text}");
+        }
+        assert!(is_plain(""));
     }
 }

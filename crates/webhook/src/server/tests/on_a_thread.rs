@@ -51,7 +51,8 @@ impl Busy {
         while codes.len() < count || !said.ends_with(b"\n") && !said.ends_with(b"}") {
             assert_ne!(self.stream.read_buf(&mut said).await.unwrap(), 0, "{said:?}");
             let text = std::str::from_utf8(&said).unwrap();
-            codes = text.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].parse().unwrap()).collect();
+            codes =
+                text.split("HTTP/1.1 ").skip(1).filter_map(|answer| answer.get(..3)?.parse().ok()).collect();
         }
         codes
     }

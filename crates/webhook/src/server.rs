@@ -25,6 +25,7 @@ use crate::tls::Published;
 mod activity;
 mod connection;
 mod connections;
+mod crowd;
 mod own_thread;
 mod stream;
 #[cfg(test)]
@@ -33,7 +34,7 @@ mod timed;
 
 use connection::{Connection, KEPT};
 use connections::Connections;
-use own_thread::Crowd;
+use crowd::Crowd;
 
 /// What a listener allows.
 #[derive(Clone, Copy, Debug)]

@@ -25,32 +25,28 @@ pub(super) fn plain_length(text: &[u8]) -> usize {
 #[cfg(not(target_arch = "wasm32"))]
 #[inline(always)]
 pub(super) fn short(text: &str) -> Option<&str> {
-    use wide::u8x16;
-
     let [low, high] = text.as_bytes().first_chunk::<32>()?.as_chunks().0 else { return None };
-    let ends = |block: &[u8; 16]| {
-        let block = u8x16::from(*block);
-        let control = block.min(u8x16::splat(0x1f)).simd_eq(block);
-        let ends = control | block.simd_eq(u8x16::splat(b'"')) | block.simd_eq(u8x16::splat(b'\\'));
-        ends.to_bitmask()
-    };
     let end = (ends(low) | ends(high) << 16).trailing_zeros() as usize;
     if text.as_bytes().get(end) == Some(&b'"') { text.get(..end) } else { None }
 }
 
-/// A text from the sixteen bytes on that hold a quote, backslash or control character, and where in them it stands; or
-/// what is left.
+/// A bit for each of sixteen bytes that is a quote, backslash or control character.
+#[cfg(any(target_feature = "simd128", not(target_arch = "wasm32")))]
+#[inline(always)]
+fn ends(block: &[u8; 16]) -> u32 {
+    use wide::u8x16;
+
+    let block = u8x16::from(*block);
+    let control = block.min(u8x16::splat(0x1f)).simd_eq(block);
+    let ends = control | block.simd_eq(u8x16::splat(b'"')) | block.simd_eq(u8x16::splat(b'\\'));
+    ends.to_bitmask()
+}
+
+/// A text from the sixteen bytes on that hold a quote, backslash or control character, and where in them it stands: behind
+/// them when there is none. Or what is left, in which nobody has looked for it.
 #[cfg(any(target_feature = "simd128", not(target_arch = "wasm32")))]
 #[inline(always)]
 fn after_plain_blocks(text: &[u8]) -> (&[u8], Option<usize>) {
-    use wide::u8x16;
-
-    let ends = |block: &[u8; 16]| {
-        let block = u8x16::from(*block);
-        let control = block.min(u8x16::splat(0x1f)).simd_eq(block);
-        let ends = control | block.simd_eq(u8x16::splat(b'"')) | block.simd_eq(u8x16::splat(b'\\'));
-        ends.to_bitmask()
-    };
     let mut rest = text;
     while let Some((block, after)) = rest.split_first_chunk::<16>() {
         let ends = ends(block);
@@ -61,10 +57,8 @@ fn after_plain_blocks(text: &[u8]) -> (&[u8], Option<usize>) {
     }
     // What is left, together with what stands before it.
     #[cfg(not(target_arch = "wasm32"))]
-    if let (Some(block), Some((_, last))) =
-        (text.last_chunk(), text.split_at_checked(text.len().wrapping_sub(16)))
-    {
-        return (last, Some(ends(block).trailing_zeros().min(16) as usize));
+    if let Some((_, last)) = text.split_last_chunk() {
+        return (last, Some(ends(last).trailing_zeros().min(16) as usize));
     }
     (rest, None)
 }

@@ -19,6 +19,16 @@ fn pair() -> (Stream, Activity, std::net::TcpStream) {
     (Stream::new(TcpStream::from_std(stream).unwrap(), activity.clone()), activity, other)
 }
 
+/// The same, on a thread already.
+async fn pair_on_a_thread() -> (Stream, Activity, std::net::TcpStream) {
+    let (mut stream, activity, mut other) = pair();
+    activity.enter_thread();
+    other.write_all(b"a").unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), b'a');
+    assert!(matches!(stream.socket, Socket::Blocking(_)));
+    (stream, activity, other)
+}
+
 fn bytes(count: usize) -> Vec<u8> {
     (0..count).map(|i| (i / 7) as u8).collect()
 }
@@ -96,18 +106,17 @@ async fn nothing_is_lost_on_the_way_to_a_thread_and_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thread_does_not_wait_for_long() {
-    let (mut stream, activity, mut other) = pair();
-    activity.enter_thread();
+async fn a_thread_does_not_wait_for_one_who_says_nothing() {
+    let (mut stream, activity, mut other) = pair_on_a_thread().await;
     assert!(waits(&mut stream).await);
     assert!(!activity.has_thread());
-    other.write_all(b"a").unwrap();
-    assert_eq!(stream.read_u8().await.unwrap(), b'a');
-    // Nor for somebody who does not read.
-    activity.enter_thread();
     other.write_all(b"b").unwrap();
     assert_eq!(stream.read_u8().await.unwrap(), b'b');
-    assert!(matches!(stream.socket, Socket::Blocking(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thread_does_not_wait_for_one_who_reads_nothing() {
+    let (mut stream, activity, _other) = pair_on_a_thread().await;
     while activity.has_thread() {
         let put = poll_fn(|cx| {
             Poll::Ready(Pin::new(&mut stream).poll_write_vectored(cx, &[IoSlice::new(&[0; PIECE])]))
@@ -132,10 +141,7 @@ async fn a_thread_does_not_wait_for_one_who_reads_a_little_at_a_time() {
 
 #[tokio::test(start_paused = true)]
 async fn one_that_has_left_its_thread_keeps_no_buffer() {
-    let (mut stream, activity, mut other) = pair();
-    activity.enter_thread();
-    other.write_all(b"a").unwrap();
-    assert_eq!(stream.read_u8().await.unwrap(), b'a');
+    let (mut stream, activity, _other) = pair_on_a_thread().await;
     activity.leave_thread();
     stream.flush().await.unwrap();
     assert!(matches!(&stream.socket, Socket::Polled { read, .. } if read.capacity() == 0));
@@ -143,10 +149,7 @@ async fn one_that_has_left_its_thread_keeps_no_buffer() {
 
 #[tokio::test(start_paused = true)]
 async fn the_end_is_said_and_heard_on_a_thread() {
-    let (mut stream, activity, mut other) = pair();
-    activity.enter_thread();
-    other.write_all(b"a").unwrap();
-    assert_eq!(stream.read_u8().await.unwrap(), b'a');
+    let (mut stream, activity, mut other) = pair_on_a_thread().await;
     stream.shutdown().await.unwrap();
     assert_eq!(other.read(&mut [0]).unwrap(), 0);
     drop(other);

@@ -51,7 +51,7 @@ fn advice(results: &Results) -> Option<String> {
         );
     }
     Some(
-        text + "\n\nRequest the memory of your row, and limit it to twice as much; request 20m CPU and set no limit for it \
+        text + "\n\nRequest the memory of your row, and limit it to 48 MiB more, for bursts; request 20m CPU and set no limit for it \
                 (a throttled webhook\nmakes every pod wait). Watch `process_resident_memory_bytes` and \
                 `pod_identity_webhook_service_accounts`.\n",
     )

@@ -4,7 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use webhook::args::{Args, Command};
-use webhook::{log, panic_hook, run};
+use webhook::{heap, log, panic_hook, run};
+
+#[global_allocator]
+static HEAP: heap::Heap = heap::Heap;
 
 /// How long the end waits for what cannot be cancelled.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);

@@ -155,7 +155,7 @@ impl Default for Families {
 const DECISIONS: [(&str, &str); 3] =
     [("failed", "panic"), ("unchanged", "lookup_unknown"), ("refused", "lookup_unknown")];
 const WATCHED: [&str; 2] = ["service_account", "config_map"];
-const TOO_MUCH: [&str; 3] = ["connections", "gave_way", "bodies"];
+const TOO_MUCH: [&str; 4] = ["connections", "gave_way", "slow", "bodies"];
 const FRUITLESS: [&str; 7] =
     ["forbidden", "unauthorized", "timed_out", "unreachable", "unreadable", "refused", "limited"];
 
@@ -305,6 +305,7 @@ mod tests {
                 r#"pod_identity_webhook_refused_total{reason="bodies"} 0"#,
                 r#"pod_identity_webhook_refused_total{reason="connections"} 0"#,
                 r#"pod_identity_webhook_refused_total{reason="gave_way"} 0"#,
+                r#"pod_identity_webhook_refused_total{reason="slow"} 0"#,
                 r#"pod_identity_webhook_undecodable_objects_total{kind="config_map"} 0"#,
                 r#"pod_identity_webhook_undecodable_objects_total{kind="service_account"} 0"#,
                 r#"pod_identity_webhook_warnings_total{reason="lookup_unknown"} 0"#,

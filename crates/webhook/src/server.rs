@@ -7,14 +7,16 @@
 //! the address that has most of them, the one that has waited longest, be it for a request, for the rest of one, or
 //! for more than two seconds for an answer; or else an idle one of the newcomer's own address. So a flood from one
 //! address closes its own connections, not those that the API server keeps open for its next requests.
+//!
+//! **Too much at once.** Of all connections only so many are in the middle of something, and hold buffers (`turns`).
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
 use crate::metrics::Metrics;
@@ -23,6 +25,7 @@ use crate::shutdown::{Phase, Phases};
 use crate::tls::Published;
 
 mod activity;
+mod arriving;
 mod connection;
 mod connections;
 mod crowd;
@@ -31,10 +34,12 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod timed;
+mod turns;
 
-use connection::{Connection, KEPT};
+use connection::Connection;
 use connections::Connections;
 use crowd::Crowd;
+use turns::{TURNS, Turn, Turns};
 
 /// What a listener allows.
 #[derive(Clone, Copy, Debug)]
@@ -78,13 +83,15 @@ pub async fn serve(
     metrics: Metrics,
 ) {
     let mut connections = Connections::new(limits, metrics.clone());
-    let keeps = Arc::new(Semaphore::new(KEPT));
+    let turns = Turns::new(TURNS);
+    let mut watch = pin!(turns.watch());
     let crowd = Arc::new(Crowd::new());
     let mut acceptor = Acceptor { listener, retry: None, pause: SHORTEST_PAUSE };
     loop {
         tokio::select! {
             () = phases.reached(Phase::Stopping) => break,
             () = connections.ended() => {}
+            never = &mut watch => match never {},
             (stream, peer) = acceptor.accept() => {
                 // Without a certificate there is nothing to say in the handshake.
                 let tls = match tls.as_ref().map(|published| published.load_full()) {
@@ -96,18 +103,22 @@ pub async fn serve(
                     tracing::debug!(%error, "the connection has gone already");
                     continue;
                 }
-                connections.admit(peer.ip().to_canonical(), |activity, told| {
+                let peer = peer.ip().to_canonical();
+                connections.admit(peer, |activity, told| {
                     let (router, phases, metrics) = (router.clone(), phases.clone(), metrics.clone());
-                    let keeps = Arc::clone(&keeps);
+                    let turn = Turn::new(&turns, peer, activity.clone());
                     let connection =
-                        Connection { router, limits, phases, activity: activity.clone(), metrics, keeps };
+                        Connection { router, limits, phases, activity: activity.clone(), metrics, turn };
                     own_thread::serve(connection.serve(stream, tls, told), activity, Arc::clone(&crowd))
                 });
             }
         }
     }
     drop(acceptor);
-    connections.finish().await;
+    tokio::select! {
+        () = connections.finish() => {}
+        never = watch => match never {},
+    }
 }
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);

@@ -18,6 +18,8 @@ pub(super) enum Phase {
     Idle,
     /// The rest of a request's head.
     Head,
+    /// The rest of its body. The router has its own limits.
+    Body,
     /// The answer. The router has its own limits.
     Answer,
 }
@@ -29,8 +31,11 @@ pub(super) struct Activity(Arc<State>);
 #[derive(Debug)]
 struct State {
     origin: Instant,
-    /// Milliseconds since `origin`, and the phase in the two lowest bits.
+    /// Milliseconds since `origin`, and the phase in the three lowest bits.
     phase: AtomicU64,
+    /// Milliseconds since `origin`, and one, of when it had to wait for the other side, for the first time in this
+    /// phase and turn; 0 when it had not.
+    waits: AtomicU64,
     /// Milliseconds since `origin`, and one, of the first write that could not go on; 0 when none waits.
     stalled: AtomicU64,
     /// The same, of when it was told to end.
@@ -46,6 +51,7 @@ impl Activity {
         Self(Arc::new(State {
             origin: Instant::now(),
             phase: AtomicU64::new(Phase::Handshake as u64),
+            waits: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
             closing: AtomicU64::new(0),
             prompt: AtomicBool::new(false),
@@ -54,7 +60,8 @@ impl Activity {
     }
 
     pub(super) fn enter(&self, phase: Phase) {
-        self.0.phase.store(self.now() << 2 | phase as u64, Ordering::Relaxed);
+        self.0.phase.store(self.now() << 3 | phase as u64, Ordering::Relaxed);
+        self.0.waits.store(0, Ordering::Relaxed);
     }
 
     /// The first bytes of a request have come, after a rest.
@@ -70,26 +77,60 @@ impl Activity {
     }
 
     pub(super) fn phase(&self) -> Phase {
-        match self.0.phase.load(Ordering::Relaxed) & 3 {
+        match self.0.phase.load(Ordering::Relaxed) & 7 {
             0 => Phase::Handshake,
             1 => Phase::Idle,
             2 => Phase::Head,
+            3 => Phase::Body,
             _ => Phase::Answer,
         }
     }
 
     /// When the phase began.
     pub(super) fn since(&self) -> Instant {
-        self.at(self.0.phase.load(Ordering::Relaxed) >> 2)
+        self.at(self.0.phase.load(Ordering::Relaxed) >> 3)
+    }
+
+    /// It has a turn from now on.
+    pub(super) fn begin_turn(&self) {
+        self.0.waits.store(0, Ordering::Relaxed);
+    }
+
+    /// It has to wait for the other side, who has sent nothing more.
+    pub(super) fn wait(&self) {
+        self.mark(&self.0.waits);
     }
 
     /// A write cannot go on, or does again.
     pub(super) fn stall(&self, stalls: bool) {
-        if !stalls {
+        if stalls {
+            self.mark(&self.0.stalled);
+            self.wait();
+        } else {
             self.0.stalled.store(0, Ordering::Relaxed);
-        } else if self.0.stalled.load(Ordering::Relaxed) == 0 {
-            self.0.stalled.store(self.now() + 1, Ordering::Relaxed);
         }
+    }
+
+    /// The first time counts.
+    fn mark(&self, moment: &AtomicU64) {
+        if moment.load(Ordering::Relaxed) == 0 {
+            moment.store(self.now() + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// In the middle of something, it waits for the other side, and had to so long ago for the first time.
+    pub(super) fn keeps_waiting(&self, patience: Duration) -> bool {
+        let waits = match self.phase() {
+            Phase::Handshake | Phase::Head | Phase::Body => true,
+            Phase::Idle | Phase::Answer => self.is_stalled(),
+        };
+        let first = self.0.waits.load(Ordering::Relaxed);
+        waits && first != 0 && self.at(first - 1).elapsed() >= patience
+    }
+
+    /// An answer has been made for so long.
+    pub(super) fn is_deciding_for(&self, time: Duration) -> bool {
+        self.phase() == Phase::Answer && !self.is_stalled() && self.since().elapsed() >= time
     }
 
     pub(super) fn is_stalled(&self) -> bool {
@@ -155,11 +196,11 @@ impl Activity {
             Phase::Idle if stalled.is_some() => None,
             Phase::Idle => Some(limits.idle),
             Phase::Head => Some(limits.head),
-            Phase::Answer => None,
+            Phase::Body | Phase::Answer => None,
         };
         let waits = waits.map(|limit| self.since() + limit);
-        // An answer that is being made may take its time, whatever was said meanwhile.
-        let closes = closes.filter(|_| phase != Phase::Answer);
+        // A request that is being answered may take its time, whatever was said meanwhile.
+        let closes = closes.filter(|_| !matches!(phase, Phase::Body | Phase::Answer));
         [waits, stalled, closes].into_iter().flatten().min()
     }
 
@@ -212,7 +253,7 @@ mod tests {
         let activity = Activity::new();
         assert!(!activity.may_block());
         activity.enter_thread();
-        for phase in [Phase::Idle, Phase::Head, Phase::Answer] {
+        for phase in [Phase::Idle, Phase::Head, Phase::Body, Phase::Answer] {
             activity.enter(phase);
             tokio::time::advance(PATIENCE - Duration::from_millis(1)).await;
             assert!(activity.may_block());

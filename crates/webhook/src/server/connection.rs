@@ -20,16 +20,17 @@ use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Limits;
 use super::activity::{Activity, Phase};
+use super::arriving::Arriving;
 use super::connections::Told;
 use super::stream::Stream;
 use super::timed::Timed;
+use super::turns::Turn;
 use crate::metrics::Metrics;
 use crate::router::{GiveWay, Router};
 use crate::shutdown::{self, Phases};
@@ -41,8 +42,6 @@ const BUFFER: usize = 8 << 10;
 const ENCRYPTED: usize = 16 << 10;
 /// After so long without a request, a connection keeps nothing but its TLS state: a flood of idle ones is cheap.
 const PARKED: Duration = Duration::from_secs(1);
-/// So many connections may keep their buffers that long, 20 KB each. With more at once, each keeps them for one request.
-pub(super) const KEPT: usize = 256;
 
 /// What a connection needs.
 #[derive(Clone)]
@@ -52,23 +51,24 @@ pub(super) struct Connection {
     pub(super) phases: Phases,
     pub(super) activity: Activity,
     pub(super) metrics: Metrics,
-    /// Who has a permit keeps the buffers for a while after a request.
-    pub(super) keeps: Arc<Semaphore>,
+    pub(super) turn: Turn,
 }
 
 impl Connection {
     /// Serves it until it ends, or is told to: then it ends as soon as no request is being answered.
     pub(super) async fn serve(self, stream: TcpStream, tls: Option<Arc<ServerConfig>>, told: Told) {
         let Some(tls) = tls else {
-            let stream = Stream::new(stream, self.activity.clone());
+            let stream = Stream::new(stream, self.activity.clone(), self.turn.clone());
             return self.serve_http(stream, told).await;
         };
         let (mut told, limit) = (told, self.limits.handshake);
+        let handshake = handshake(stream, tls, self.activity.clone(), self.turn.clone());
         let accepted = tokio::select! {
             biased;
             // In a box, so that the memory it takes is given back, and nothing as large is moved about.
-            accepted = timeout(limit, Box::pin(handshake(stream, tls, self.activity.clone()))) => accepted,
+            accepted = timeout(limit, Box::pin(handshake)) => accepted,
             _ = &mut told => return,
+            () = poll_fn(|cx| self.turn.poll_ends(cx)) => return self.count_slow(),
         };
         match accepted {
             Ok(Ok(mut stream)) => {
@@ -83,10 +83,27 @@ impl Connection {
     /// Serves a stream of which the handshake is done.
     pub(super) async fn serve_http(self, mut stream: impl AsyncBufRead + AsyncWrite + Unpin, told: Told) {
         let mut told = pin!(told.fuse());
+        let mut read = Bytes::new();
         self.activity.enter(Phase::Idle);
         loop {
+            let begins = async {
+                let has_more = !read.is_empty() || stream.fill_buf().await.is_ok_and(|read| !read.is_empty());
+                if has_more {
+                    poll_fn(|cx| self.turn.poll_begin(cx)).await;
+                }
+                has_more
+            };
+            let rests = poll_fn(|_| {
+                // Nothing has come, or part of a record, which is not much.
+                if self.turn.has_begun() {
+                    self.turn.end();
+                }
+                Poll::<Infallible>::Pending
+            });
             let has_begun = tokio::select! {
-                read = stream.fill_buf() => read.is_ok_and(|read| !read.is_empty()),
+                biased;
+                has_begun = begins => has_begun,
+                never = rests => match never {},
                 _ = &mut told => false,
                 () = sleep_until(self.activity.since() + self.limits.idle) => false,
             };
@@ -96,33 +113,29 @@ impl Connection {
                 return;
             }
             self.activity.begin();
-            let mut read = Bytes::new();
-            loop {
-                let timed = Timed::new(read, stream, self.activity.clone());
-                let Some(idle) = self.serve_requests(timed, told.as_mut()).await else { return };
-                (read, stream) = idle;
-                if read.is_empty() {
-                    break;
-                }
-                // What came with the last request is the beginning of the next one.
-                self.activity.enter(Phase::Head);
+            let timed = Timed::new(read, stream, self.activity.clone());
+            let Some(idle) = self.serve_requests(timed, told.as_mut()).await else { return };
+            // What came with the last request is the beginning of the next one. Nothing of it keeps its buffer too.
+            (read, stream) = idle;
+            if read.is_empty() {
+                read = Bytes::new();
             }
+            self.turn.end();
         }
     }
 
-    /// Serves requests until the connection ends, or is idle, for a while if it keeps its buffers: then what was read
-    /// and the stream are given back.
+    /// Serves requests until the connection ends, or is idle, for a while if nobody else wants its turn: then what was
+    /// read and the stream are given back.
     async fn serve_requests<S: AsyncBufRead + AsyncWrite + Unpin>(
         &self,
         stream: Timed<S>,
         mut told: Pin<&mut Fuse<Told>>,
     ) -> Option<(Bytes, S)> {
-        let Self { router, phases, activity, .. } = self;
+        let Self { router, phases, activity, turn, .. } = self;
         let limits = Limits { idle: PARKED, ..self.limits };
-        let keeps = self.keeps.try_acquire();
         let give_way = GiveWay::default();
         let service = service_fn(|request: Request<Incoming>| {
-            activity.enter(Phase::Answer);
+            let request = request.map(|body| Arriving::new(body, activity.clone()));
             async {
                 let mut answer = router.route(request, &give_way).await;
                 if phases.now() >= shutdown::Phase::Draining {
@@ -153,8 +166,12 @@ impl Connection {
                     takes_room.set(give_way.told());
                     continue;
                 }
-                if keeps.is_err() && activity.is_at_rest() {
+                if turn.poll_wanted(cx).is_ready() && activity.is_at_rest() {
                     return Poll::Ready(None);
+                }
+                if turn.poll_ends(cx).is_ready() {
+                    self.count_slow();
+                    return Poll::Ready(Some(Ok(())));
                 }
                 let gives_way = match told.as_mut().poll(cx) {
                     Poll::Ready(told) => told.is_ok(),
@@ -185,6 +202,12 @@ impl Connection {
             Some(Ok(())) => {}
         }
         None
+    }
+}
+
+impl Connection {
+    fn count_slow(&self) {
+        self.metrics.refused_connections.get_or_create(&"slow".into()).inc();
     }
 }
 
@@ -231,8 +254,9 @@ async fn handshake(
     stream: TcpStream,
     tls: Arc<ServerConfig>,
     activity: Activity,
+    turn: Turn,
 ) -> io::Result<Box<TlsStream<Stream>>> {
-    let stream = Stream::new(still_waiting(stream).await?, activity);
+    let stream = Stream::new(still_waiting(stream).await?, activity, turn);
     TlsAcceptor::from(tls).accept(stream).await.map(Box::new)
 }
 

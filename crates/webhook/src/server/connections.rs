@@ -80,7 +80,7 @@ impl Connections {
         let own = count(&newcomer);
         let candidates = self.open.iter().filter(|(_, open)| match open.activity.phase() {
             Phase::Idle if open.peer == newcomer => true,
-            Phase::Answer if open.activity.since().elapsed() < PATIENCE => false,
+            Phase::Body | Phase::Answer if open.activity.since().elapsed() < PATIENCE => false,
             _ => count(&open.peer) > own,
         });
         let longest = |open: &Open| (count(&open.peer), std::cmp::Reverse(open.activity.since()));

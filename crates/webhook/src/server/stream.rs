@@ -21,6 +21,7 @@ mod tests;
 
 use super::activity::Activity;
 use super::own_thread::PATIENCE;
+use super::turns::Turn;
 
 /// What is read at once, in bytes: a review of the usual size. What is left of a larger one comes next.
 const PIECE: usize = 24 << 10;
@@ -30,6 +31,14 @@ const PIECE: usize = 24 << 10;
 pub(super) struct Stream {
     socket: Socket,
     activity: Activity,
+    /// Nothing is read without it.
+    turn: Turn,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.turn.end();
+    }
 }
 
 #[derive(Debug)]
@@ -43,8 +52,8 @@ enum Socket {
 }
 
 impl Stream {
-    pub(super) fn new(stream: TcpStream, activity: Activity) -> Self {
-        Self { socket: Socket::Polled { stream, read: BytesMut::new() }, activity }
+    pub(super) fn new(stream: TcpStream, activity: Activity, turn: Turn) -> Self {
+        Self { socket: Socket::Polled { stream, read: BytesMut::new() }, activity, turn }
     }
 
     /// Reads something, unless there is something left.
@@ -56,13 +65,15 @@ impl Stream {
                 None => self.unblock()?,
             }
         }
-        let Socket::Polled { stream, read } = &mut self.socket else { return Poll::Ready(Err(lost())) };
+        let Self { socket: Socket::Polled { stream, read }, activity, turn } = self else {
+            return Poll::Ready(Err(lost()));
+        };
         if read.is_empty() {
-            // Nothing is allocated while there is nothing.
-            ready!(stream.poll_read_ready(cx))?;
-            let mut piece = BytesMut::with_capacity(PIECE);
-            ready!(pin!(stream.read_buf(&mut piece)).poll(cx))?;
-            *read = piece;
+            let piece = poll_piece(stream, turn, cx);
+            if piece.is_pending() {
+                activity.wait();
+            }
+            *read = ready!(piece)?;
         }
         Poll::Ready(Ok(()))
     }
@@ -90,7 +101,7 @@ impl Stream {
 
     /// Makes the socket fit the place where the connection is served. Whoever takes byte after byte is not waited for either.
     fn settle(&mut self) -> io::Result<()> {
-        if self.activity.may_block() { self.block() } else { self.unblock() }
+        if self.activity.may_block() && self.turn.has_begun() { self.block() } else { self.unblock() }
     }
 
     /// From now on calls wait, once nothing is left that was read before.
@@ -143,6 +154,15 @@ impl Stream {
         }
         written
     }
+}
+
+/// Something, as soon as there is something. While there is nothing, nothing is allocated, and nobody takes a turn.
+fn poll_piece(stream: &mut TcpStream, turn: &Turn, cx: &mut Context<'_>) -> Poll<io::Result<BytesMut>> {
+    ready!(stream.poll_read_ready(cx))?;
+    ready!(turn.poll_begin(cx));
+    let mut piece = BytesMut::with_capacity(PIECE);
+    ready!(pin!(stream.read_buf(&mut piece)).poll(cx))?;
+    Poll::Ready(Ok(piece))
 }
 
 /// What a call says that may wait; `None` when it has waited as long as it may.

@@ -1,3 +1,5 @@
+use std::future::poll_fn;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -19,6 +21,7 @@ use crate::shutdown::Shutdown;
 
 mod on_a_thread;
 
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
 
 /// A connection in memory, so that time can stand still.
@@ -31,22 +34,38 @@ struct Served {
 
 /// Serves a stream that holds so many bytes that were not read yet.
 fn serve(buffer: usize) -> Served {
-    serve_among(buffer, KEPT)
+    serve_among(buffer, &Turns::new(1))
 }
 
-/// The same where so many connections may keep their buffers.
-fn serve_among(buffer: usize, kept: usize) -> Served {
+/// The same among those who share these turns. A stream in memory needs none to be read.
+fn serve_among(buffer: usize, turns: &Arc<Turns>) -> Served {
     let (shutdown, phases) = Shutdown::new();
     let metrics = Metrics::default();
     let health = Arc::new(Health::new(Readiness::default(), phases.clone(), &metrics));
     let router = Router::new(Serves::Health, health, metrics.clone());
     let (stream, other) = duplex(buffer);
     let (tell, told) = oneshot::channel();
-    let (activity, keeps) = (Activity::new(), Arc::new(Semaphore::new(kept)));
-    let limits = Limits::ADMISSION;
-    let connection = Connection { router, limits, phases, activity, metrics, keeps };
+    let (activity, limits) = (Activity::new(), Limits::ADMISSION);
+    let turn = Turn::new(turns, NOBODY, activity.clone());
+    let connection = Connection { router, limits, phases, activity, metrics, turn };
     let task = tokio::spawn(connection.serve_http(BufReader::new(other), told));
     Served { stream, tell, task, _shutdown: shutdown }
+}
+
+/// Turns that nobody else wants, and one that somebody wants all the time.
+fn turns() -> [Arc<Turns>; 2] {
+    let [free, wanted] = [Turns::new(1), Turns::new(1)];
+    for _ in 0..2 {
+        let other = Turn::new(&wanted, NOBODY, Activity::new());
+        tokio::spawn(async move {
+            loop {
+                poll_fn(|cx| other.poll_begin(cx)).await;
+                sleep(Duration::from_millis(1)).await;
+                other.end();
+            }
+        });
+    }
+    [free, wanted]
 }
 
 impl Served {
@@ -94,9 +113,9 @@ async fn a_connection_may_be_idle_for_three_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_follow_each_other_whoever_keeps_buffers() {
-    for kept in [0, 1] {
-        let mut served = serve_among(1024, kept);
+async fn requests_follow_each_other_whether_turns_are_wanted_or_not() {
+    for turns in turns() {
+        let mut served = serve_among(1024, &turns);
         for _ in 0..3 {
             // Two and a half, and the rest: nothing of the next one is lost.
             let (begin, rest) = REQUEST.split_at(9);
@@ -114,10 +133,10 @@ async fn requests_follow_each_other_whoever_keeps_buffers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_requests_at_once_are_all_answered_whoever_keeps_buffers() {
-    for kept in [0, 1] {
+async fn many_requests_at_once_are_all_answered_whether_turns_are_wanted_or_not() {
+    for turns in turns() {
         const COUNT: usize = 2000;
-        let served = serve_among(1 << 20, kept);
+        let served = serve_among(1 << 20, &turns);
         let (mut answers, mut requests) = tokio::io::split(served.stream);
         requests.write_all(&REQUEST.repeat(COUNT)).await.unwrap();
         let mut text = Vec::new();
@@ -294,8 +313,9 @@ async fn answers_that_nobody_reads_take_no_more_room_than_there_is() {
         let (mut stream, other) = duplex(review.len());
         let (tell, told) = oneshot::channel();
         let (router, phases, metrics) = (router.clone(), phases.clone(), metrics.clone());
-        let (activity, keeps) = (Activity::new(), Arc::new(Semaphore::new(KEPT)));
-        let connection = Connection { router, limits: Limits::ADMISSION, phases, activity, metrics, keeps };
+        let (activity, limits) = (Activity::new(), Limits::ADMISSION);
+        let turn = Turn::new(&Turns::new(1), NOBODY, activity.clone());
+        let connection = Connection { router, limits, phases, activity, metrics, turn };
         let task = tokio::spawn(connection.serve_http(BufReader::new(other), told));
         stream.write_all(&review).await.unwrap();
         // Its answer has begun, or it was refused: nobody waits for room.

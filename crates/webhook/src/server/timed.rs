@@ -60,7 +60,10 @@ impl<S: AsyncBufRead + Unpin> AsyncRead for Timed<S> {
         }
         // Before hyper hands on what it has read, it looks whether the caller is still there. An answer is not to wait for
         // that.
-        if mem::take(has_read) && activity.has_thread() && activity.phase() == Phase::Answer {
+        if mem::take(has_read)
+            && activity.has_thread()
+            && matches!(activity.phase(), Phase::Body | Phase::Answer)
+        {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use tokio::io::AsyncReadExt as _;
+use futures::future::join_all;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use webhook::server::Limits;
 
@@ -89,5 +90,71 @@ async fn nobody_takes_a_place_of_an_address_with_fewer() {
     let mut client = served.client().await;
     assert_eq!(client.send(post("/mutate", REVIEW)).await.unwrap().status(), 200);
     drop(flood);
+    served.stop().await;
+}
+
+/// The longest request whose sender may be slow, and what of it is sent.
+const LENGTH: usize = 20_000;
+const SENT: usize = 12_000;
+/// So many may be in the middle of something: `TURNS` and `LENT`.
+const AT_ONCE: usize = 64;
+
+#[tokio::test]
+async fn of_many_that_are_slow_most_wait_and_others_are_answered() {
+    let (client, _) = api_server(Box::new(|path| panic!("nobody asks for {path}")));
+    let served =
+        Webhook::new(r#"{"serviceAccountAnnotations":false}"#, client).serve(Limits::ADMISSION).await;
+    let head = format!(
+        "POST /mutate HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {LENGTH}\r\n\r\n"
+    );
+    let begun = [head.as_bytes(), &[b' '; SENT]].concat();
+    let flood = join_all((0..3 * AT_ONCE).map(|_| async {
+        let begins = async {
+            let mut stream = served.shake_hands(connect_from(FLOOD, &served).await).await?;
+            stream.write_all(&begun).await?;
+            stream.read(&mut [0]).await
+        };
+        let said = begins.await;
+        assert!(!matches!(said, Ok(1..)), "it is closed");
+    }));
+    let others = async {
+        let (mut answered, mut most) = (0, 0);
+        let slow = served.metrics.refused_connections.get_or_create(&"slow".into()).clone();
+        // The last of them keep nobody waiting.
+        while slow.get() < AT_ONCE as u64 {
+            let mut client = served.client().await;
+            for _ in 0..10 {
+                assert_eq!(client.send(post("/mutate", REVIEW)).await.unwrap().status(), 200);
+                answered += 1;
+                most = most.max(served.metrics.body_bytes.get());
+            }
+        }
+        (answered, most)
+    };
+    let (answered, most) = tokio::select! {
+        _ = flood => panic!("nobody ended all of them"),
+        others = others => others,
+    };
+    assert!(answered > 0);
+    // As many as may be slow have been, and no others.
+    assert_eq!(most, (AT_ONCE * SENT) as i64);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn more_connections_than_turns_are_all_answered() {
+    let (client, _) = api_server(Box::new(|path| panic!("nobody asks for {path}")));
+    let served =
+        Webhook::new(r#"{"serviceAccountAnnotations":false}"#, client).serve(Limits::ADMISSION).await;
+    let all = join_all((0..3 * AT_ONCE).map(|_| async {
+        let mut client = served.client().await;
+        for _ in 0..5 {
+            assert_eq!(client.send(post("/mutate", REVIEW)).await.unwrap().status(), 200);
+            tokio::task::yield_now().await;
+        }
+        // It stays open.
+        client
+    }));
+    assert_eq!(all.await.len(), 3 * AT_ONCE);
     served.stop().await;
 }

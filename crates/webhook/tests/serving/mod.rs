@@ -1,5 +1,6 @@
 //! A webhook in the process of the test: everything but its network and its API server is the real one.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -114,14 +115,18 @@ pub(crate) struct Served {
 impl Served {
     /// A connection after its handshake.
     pub(crate) async fn connect(&self) -> TlsStream<TcpStream> {
+        self.shake_hands(TcpStream::connect(self.address).await.unwrap()).await.unwrap()
+    }
+
+    /// What becomes of a connection.
+    pub(crate) async fn shake_hands(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(self.roots.clone())
             .with_no_client_auth();
-        let stream = TcpStream::connect(self.address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
     /// A client that keeps its connection.

@@ -1,11 +1,13 @@
 use std::future::poll_fn;
 use std::io::Read as _;
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::task::Waker;
 use std::thread;
 
 use tokio::io::AsyncWriteExt as _;
 
 use super::super::activity::Phase;
+use super::super::turns::Turns;
 use super::*;
 
 /// A stream and its other side.
@@ -16,7 +18,9 @@ fn pair() -> (Stream, Activity, std::net::TcpStream) {
     stream.set_nonblocking(true).unwrap();
     let activity = Activity::new();
     activity.enter(Phase::Idle);
-    (Stream::new(TcpStream::from_std(stream).unwrap(), activity.clone()), activity, other)
+    let turn = Turn::new(&Turns::new(1), IpAddr::V4(Ipv4Addr::UNSPECIFIED), activity.clone());
+    assert!(turn.poll_begin(&mut Context::from_waker(Waker::noop())).is_ready());
+    (Stream::new(TcpStream::from_std(stream).unwrap(), activity.clone(), turn), activity, other)
 }
 
 /// The same, on a thread already.
@@ -137,6 +141,30 @@ async fn a_thread_does_not_wait_for_one_who_reads_a_little_at_a_time() {
     assert!(matches!(stream.socket, Socket::Polled { .. }));
     drop(stream);
     reader.join().unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_read_without_a_turn() {
+    let (mut stream, activity, mut other) = pair();
+    other.write_all(b"ab").unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), b'a');
+    let turns = Turns::new(1);
+    let [first, second] =
+        [(); 2].map(|()| Turn::new(&turns, IpAddr::V4(Ipv4Addr::UNSPECIFIED), activity.clone()));
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(first.poll_begin(cx).is_ready());
+    stream.turn = second.clone();
+    assert_eq!(stream.read_u8().await.unwrap(), b'b', "it was read before");
+    activity.enter_thread();
+    other.write_all(b"c").unwrap();
+    let Socket::Polled { stream: socket, .. } = &stream.socket else { panic!("it does not block") };
+    socket.readable().await.unwrap();
+    assert!(waits(&mut stream).await);
+    assert!(!activity.has_thread());
+    first.end();
+    assert_eq!(stream.read_u8().await.unwrap(), b'c');
+    drop(stream);
+    assert!(first.poll_begin(cx).is_ready(), "what ends gives its turn back");
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,9 +20,9 @@ async fn busy() -> Busy {
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (other, _) = listener.accept().await.unwrap();
     let (tell, told) = oneshot::channel();
-    let (activity, keeps) = (Activity::new(), Arc::new(Semaphore::new(KEPT)));
-    let limits = Limits::ADMISSION;
-    let connection = Connection { router, limits, phases, activity: activity.clone(), metrics, keeps };
+    let (activity, limits) = (Activity::new(), Limits::ADMISSION);
+    let turn = Turn::new(&Turns::new(1), NOBODY, activity.clone());
+    let connection = Connection { router, limits, phases, activity: activity.clone(), metrics, turn };
     let served =
         own_thread::serve(connection.serve(other, None, told), activity.clone(), Arc::new(Crowd::new()));
     let mut busy = Busy { stream, activity, tell, task: tokio::spawn(served), _shutdown: shutdown };

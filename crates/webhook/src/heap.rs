@@ -2,6 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::convert::Infallible;
+use std::ops::RangeInclusive;
 use std::ptr;
 use std::time::Duration;
 
@@ -44,8 +45,8 @@ fn trim() {}
 #[derive(Debug)]
 pub struct Heap;
 
-/// What is smaller fits anywhere.
-const LARGE: usize = 8 << 10;
+/// What is smaller fits anywhere. What is larger has pages of its own.
+const LARGE: RangeInclusive<usize> = 8 << 10..=128 << 10;
 
 #[allow(unsafe_code, reason = "each call is handed on as it came, or is the default of the trait")]
 unsafe impl GlobalAlloc for Heap {
@@ -62,7 +63,7 @@ unsafe impl GlobalAlloc for Heap {
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        if layout.size() < LARGE || new_size > layout.size() / 2 {
+        if !LARGE.contains(&layout.size()) || new_size > layout.size() / 2 {
             return unsafe { System.realloc(ptr, layout, new_size) };
         }
         unsafe {
@@ -84,12 +85,13 @@ mod tests {
     #[allow(unsafe_code, reason = "an allocator is called with the layouts that it gave memory for")]
     fn what_becomes_much_smaller_moves_with_what_it_holds() {
         let layout = |size| Layout::from_size_align(size, 1).unwrap();
-        for (size, new_size, moves) in [
-            (4 * LARGE, LARGE, true),
-            (LARGE, LARGE / 2, true),
-            (4 * LARGE, 3 * LARGE, false),
+        let cases = [
+            (32 << 10, 4 << 10, true),
+            (8 << 10, 4 << 10, true),
+            (32 << 10, 24 << 10, false),
             (100, 10, false),
-        ] {
+        ];
+        for (size, new_size, moves) in cases {
             let bytes: Vec<u8> = (0..size).map(|i| (i / 7) as u8).collect();
             unsafe {
                 let old = Heap.alloc(layout(size));

@@ -36,6 +36,8 @@ struct State {
     /// Milliseconds since `origin`, and one, of when it had to wait for the other side, for the first time in this
     /// phase and turn; 0 when it had not.
     waits: AtomicU64,
+    /// The same, of when it began with something after its last rest.
+    busy: AtomicU64,
     /// Milliseconds since `origin`, and one, of the first write that could not go on; 0 when none waits.
     stalled: AtomicU64,
     /// The same, of when it was told to end.
@@ -52,6 +54,7 @@ impl Activity {
             origin: Instant::now(),
             phase: AtomicU64::new(Phase::Handshake as u64),
             waits: AtomicU64::new(0),
+            busy: AtomicU64::new(1),
             stalled: AtomicU64::new(0),
             closing: AtomicU64::new(0),
             prompt: AtomicBool::new(false),
@@ -62,6 +65,14 @@ impl Activity {
     pub(super) fn enter(&self, phase: Phase) {
         self.0.phase.store(self.now() << 3 | phase as u64, Ordering::Relaxed);
         self.0.waits.store(0, Ordering::Relaxed);
+        if matches!(phase, Phase::Head | Phase::Body) {
+            self.mark(&self.0.busy);
+        }
+    }
+
+    /// Nothing is left to do, for now.
+    pub(super) fn rest(&self) {
+        self.0.busy.store(0, Ordering::Relaxed);
     }
 
     /// The first bytes of a request have come, after a rest.
@@ -94,6 +105,10 @@ impl Activity {
     /// It has a turn from now on.
     pub(super) fn begin_turn(&self) {
         self.0.waits.store(0, Ordering::Relaxed);
+        self.rest();
+        if self.phase() != Phase::Idle {
+            self.mark(&self.0.busy);
+        }
     }
 
     /// It has to wait for the other side, who has sent nothing more.
@@ -118,14 +133,18 @@ impl Activity {
         }
     }
 
-    /// In the middle of something, it waits for the other side, and had to so long ago for the first time.
+    /// In the middle of something, it waits for the other side, and had to so long ago for the first time. Or it has had
+    /// something to do for twice as long, however small the parts are in which the other side sends it.
     pub(super) fn keeps_waiting(&self, patience: Duration) -> bool {
         let waits = match self.phase() {
             Phase::Handshake | Phase::Head | Phase::Body => true,
             Phase::Idle | Phase::Answer => self.is_stalled(),
         };
-        let first = self.0.waits.load(Ordering::Relaxed);
-        waits && first != 0 && self.at(first - 1).elapsed() >= patience
+        let is_past = |moment: &AtomicU64, patience| match moment.load(Ordering::Relaxed) {
+            0 => false,
+            moment => self.at(moment - 1).elapsed() >= patience,
+        };
+        waits && (is_past(&self.0.waits, patience) || is_past(&self.0.busy, patience * 2))
     }
 
     /// An answer has been made for so long.
@@ -259,6 +278,34 @@ mod tests {
             assert!(activity.may_block());
             tokio::time::advance(Duration::from_millis(1)).await;
             assert!(!activity.may_block());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_sends_in_small_parts_keeps_waiting_as_well() {
+        let (activity, patience) = (Activity::new(), Duration::from_millis(100));
+        activity.enter(Phase::Idle);
+        activity.begin_turn();
+        tokio::time::advance(patience * 9).await;
+        for waits in [false, true] {
+            activity.enter(Phase::Head);
+            activity.enter(Phase::Body);
+            if waits {
+                activity.wait();
+            }
+            let most = if waits { patience } else { patience * 2 };
+            tokio::time::advance(most - Duration::from_millis(1)).await;
+            assert!(!activity.keeps_waiting(patience));
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(activity.keeps_waiting(patience));
+            activity.enter(Phase::Answer);
+            assert!(!activity.keeps_waiting(patience), "it waits for us");
+            activity.enter(Phase::Idle);
+            activity.enter(Phase::Head);
+            tokio::time::advance(patience).await;
+            assert!(activity.keeps_waiting(patience), "it has not rested since");
+            activity.enter(Phase::Idle);
+            activity.rest();
         }
     }
 }

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -83,9 +84,14 @@ impl Connection {
     /// Serves a stream of which the handshake is done.
     pub(super) async fn serve_http(self, mut stream: impl AsyncBufRead + AsyncWrite + Unpin, told: Told) {
         let mut told = pin!(told.fuse());
-        let mut read = Bytes::new();
+        let (mut read, mut is_last) = (Bytes::new(), false);
         self.activity.enter(Phase::Idle);
         loop {
+            let had_turn = AtomicBool::new(false);
+            let looks = poll_fn(|_| {
+                had_turn.store(self.turn.has_begun(), Ordering::Relaxed);
+                Poll::<Infallible>::Pending
+            });
             let begins = async {
                 let has_more = !read.is_empty() || stream.fill_buf().await.is_ok_and(|read| !read.is_empty());
                 if has_more {
@@ -94,26 +100,36 @@ impl Connection {
                 has_more
             };
             let rests = poll_fn(|_| {
-                // Nothing has come, or part of a record, which is not much.
-                if self.turn.has_begun() {
+                // Nothing more has come, at most part of a record.
+                if had_turn.load(Ordering::Relaxed) {
                     self.turn.end();
                 }
                 Poll::<Infallible>::Pending
             });
+            let ends = poll_fn(|cx| {
+                let mut gives_way = false;
+                if let Poll::Ready(told) = told.as_mut().poll(cx) {
+                    (is_last, gives_way) = (true, told.is_ok());
+                }
+                // What was sent before it was told is answered.
+                if gives_way || is_last && !self.turn.waits() { Poll::Ready(()) } else { Poll::Pending }
+            });
             let has_begun = tokio::select! {
                 biased;
+                never = looks => match never {},
                 has_begun = begins => has_begun,
                 never = rests => match never {},
-                _ = &mut told => false,
+                () = ends => false,
                 () = sleep_until(self.activity.since() + self.limits.idle) => false,
             };
             if !has_begun {
+                self.turn.end();
                 // A farewell, to whoever listens.
                 let _ = timeout(self.limits.write, stream.shutdown()).await;
                 return;
             }
             self.activity.begin();
-            let timed = Timed::new(read, stream, self.activity.clone());
+            let timed = Timed::new(read, stream, self.activity.clone(), self.turn.clone());
             let Some(idle) = self.serve_requests(timed, told.as_mut()).await else { return };
             // What came with the last request is the beginning of the next one. Nothing of it keeps its buffer too.
             (read, stream) = idle;
@@ -165,6 +181,9 @@ impl Connection {
                     }
                     takes_room.set(give_way.told());
                     continue;
+                }
+                if activity.is_at_rest() {
+                    activity.rest();
                 }
                 if turn.poll_wanted(cx).is_ready() && activity.is_at_rest() {
                     return Poll::Ready(None);

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::{Activity, Phase};
+use super::turns::Turn;
 
 /// A stream of a connection, above TLS.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub(super) struct Timed<S> {
     read: Bytes,
     stream: S,
     activity: Activity,
+    turn: Turn,
     /// Something was read, and hyper has not gone on since.
     has_read: bool,
     write_waits: bool,
@@ -24,8 +26,8 @@ pub(super) struct Timed<S> {
 }
 
 impl<S> Timed<S> {
-    pub(super) fn new(read: Bytes, stream: S, activity: Activity) -> Self {
-        Self { read, stream, activity, has_read: false, write_waits: false, flush_waits: false }
+    pub(super) fn new(read: Bytes, stream: S, activity: Activity, turn: Turn) -> Self {
+        Self { read, stream, activity, turn, has_read: false, write_waits: false, flush_waits: false }
     }
 
     /// What was read before and is still to be handed on, and the stream.
@@ -52,7 +54,7 @@ impl<S: AsyncBufRead + Unpin> AsyncRead for Timed<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { read, stream, activity, has_read, .. } = &mut *self;
+        let Self { read, stream, activity, turn, has_read, .. } = &mut *self;
         if !read.is_empty() {
             let length = read.len().min(buffer.remaining());
             buffer.put_slice(&read.split_to(length));
@@ -64,6 +66,11 @@ impl<S: AsyncBufRead + Unpin> AsyncRead for Timed<S> {
             && activity.has_thread()
             && matches!(activity.phase(), Phase::Body | Phase::Answer)
         {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        // Between two requests it is others' turn. It will be asked again when it is at rest.
+        if activity.is_at_rest() && turn.is_wanted() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

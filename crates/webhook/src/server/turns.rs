@@ -4,12 +4,13 @@
 //! sent something at once, most wait until others are through, and what they were sent waits in the operating system. Nobody
 //! reads without a turn. Whoever has one keeps it for the next request, with its buffers, unless somebody waits.
 //!
-//! A turn goes to the address that has fewest, and there to the connection that has waited longest. So a flood from one
-//! address keeps nobody else waiting for long. While somebody waits,
+//! A turn goes to the address that has fewest, of those to the one that has got none for longest, and there to the connection
+//! that has waited longest. So a flood from one address keeps nobody else waiting for long. While somebody waits,
 //!
 //! - a connection at rest gives its turn back at once,
-//! - one that waits itself, be it for its other side or for the API server, lends it after [`TICK`],
-//! - and when [`LENT`] wait for their other side, those end that had to wait for [`PATIENCE`].
+//! - one that waits itself, be it for its other side or for the API server, lends it after [`TICK`], as long as no more than
+//!   [`LENT`] have that wait for their other side,
+//! - and when there are more, those end that had to wait for [`PATIENCE`], from the first time they had to.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -56,6 +57,8 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Peer {
+    /// The last ticket of those that got a turn.
+    served: u64,
     has: Vec<Arc<Place>>,
     waits: VecDeque<(u64, Arc<Place>)>,
 }
@@ -71,8 +74,10 @@ struct Place {
     activity: Activity,
     /// A [`Stage`]. Written under the lock.
     stage: AtomicU8,
-    /// It is to give its turn back when it can.
+    /// It rests, and has been asked for its turn.
     asked: AtomicBool,
+    /// It is one of too many that are slow.
+    ends: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -112,7 +117,7 @@ impl Turns {
         let all = || state.peers.values().flat_map(|peer| &peer.has);
         let mut slow =
             all().filter(|place| place.is(Stage::Lent) && place.activity.keeps_waiting(TICK)).count();
-        let mut free = 0;
+        let (mut free, mut kept) = (0, 0);
         for place in all().filter(|place| place.is(Stage::Has)) {
             let is_slow = place.activity.keeps_waiting(TICK);
             if place.activity.is_at_rest() {
@@ -121,10 +126,16 @@ impl Turns {
                 place.enter(Stage::Lent);
                 slow += usize::from(is_slow);
                 free += 1;
+            } else {
+                kept += usize::from(is_slow);
             }
         }
-        if slow >= LENT {
-            all().filter(|place| place.activity.keeps_waiting(PATIENCE)).for_each(|place| place.ask());
+        for place in all() {
+            let ends = kept > 0 && place.activity.keeps_waiting(PATIENCE);
+            place.ends.store(ends, Ordering::Relaxed);
+            if ends {
+                place.waker.wake();
+            }
         }
         state.free += free;
         self.hand_out(state);
@@ -134,14 +145,14 @@ impl Turns {
     fn hand_out(&self, state: &mut State) {
         while state.free > 0 {
             let next = state.peers.values_mut().filter(|peer| !peer.waits.is_empty());
-            let next =
-                next.min_by_key(|peer| (peer.has.len(), peer.waits.front().map(|(ticket, _)| *ticket)));
-            let Some((peer, (_, place))) =
+            let next = next.min_by_key(|peer| (peer.has.len(), peer.served));
+            let Some((peer, (ticket, place))) =
                 next.and_then(|peer| peer.waits.pop_front().map(|first| (peer, first)))
             else {
                 return;
             };
             state.free -= 1;
+            peer.served = ticket;
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             place.begin();
             place.waker.wake();
@@ -166,6 +177,7 @@ impl Place {
     fn begin(&self) {
         self.activity.begin_turn();
         self.asked.store(false, Ordering::Relaxed);
+        self.ends.store(false, Ordering::Relaxed);
         self.enter(Stage::Has);
     }
 
@@ -184,6 +196,7 @@ impl Turn {
             activity,
             stage: AtomicU8::new(Stage::Rests as u8),
             asked: AtomicBool::new(false),
+            ends: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         }))
     }
@@ -226,19 +239,30 @@ impl Turn {
         Poll::Pending
     }
 
+    /// It waits until it may read.
+    pub(super) fn waits(&self) -> bool {
+        self.0.is(Stage::Waits)
+    }
+
+    /// It is to give its turn back when it rests.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.0.turns.somebody_waits() || self.0.is(Stage::Lent)
+    }
+
     /// Ready while it is to give its turn back when it rests.
     pub(super) fn poll_wanted(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self(place) = self;
-        place.waker.register(cx.waker());
-        if place.turns.somebody_waits() || place.is(Stage::Lent) { Poll::Ready(()) } else { Poll::Pending }
+        self.0.waker.register(cx.waker());
+        // Who asked may have got another's by now.
+        self.0.asked.store(false, Ordering::Relaxed);
+        if self.is_wanted() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Ready when it has to end, for it has kept all waiting.
     pub(super) fn poll_ends(&self, cx: &mut Context<'_>) -> Poll<()> {
         let Self(place) = self;
         place.waker.register(cx.waker());
-        let asked = place.turns.somebody_waits() && place.asked.load(Ordering::Relaxed);
-        if asked && place.activity.keeps_waiting(PATIENCE) { Poll::Ready(()) } else { Poll::Pending }
+        let ends = place.turns.somebody_waits() && place.ends.load(Ordering::Relaxed);
+        if ends && place.activity.keeps_waiting(PATIENCE) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// It rests from now on.

@@ -99,15 +99,20 @@ const SENT: usize = 12_000;
 /// So many may be in the middle of something: `TURNS` and `LENT`.
 const AT_ONCE: usize = 64;
 
+/// A request of which the rest does not come.
+fn begun() -> Vec<u8> {
+    let head = format!(
+        "POST /mutate HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {LENGTH}\r\n\r\n"
+    );
+    [head.as_bytes(), &[b' '; SENT]].concat()
+}
+
 #[tokio::test]
 async fn of_many_that_are_slow_most_wait_and_others_are_answered() {
     let (client, _) = api_server(Box::new(|path| panic!("nobody asks for {path}")));
     let served =
         Webhook::new(r#"{"serviceAccountAnnotations":false}"#, client).serve(Limits::ADMISSION).await;
-    let head = format!(
-        "POST /mutate HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {LENGTH}\r\n\r\n"
-    );
-    let begun = [head.as_bytes(), &[b' '; SENT]].concat();
+    let begun = begun();
     let flood = join_all((0..3 * AT_ONCE).map(|_| async {
         let begins = async {
             let mut stream = served.shake_hands(connect_from(FLOOD, &served).await).await?;
@@ -136,8 +141,9 @@ async fn of_many_that_are_slow_most_wait_and_others_are_answered() {
         others = others => others,
     };
     assert!(answered > 0);
-    // As many as may be slow have been, and no others.
-    assert_eq!(most, (AT_ONCE * SENT) as i64);
+    // As many as may be slow have been at most, and no others.
+    let limit = (AT_ONCE * SENT + REVIEW.len()) as i64;
+    assert!((limit / 2..=limit).contains(&most), "{most} of {limit}");
     served.stop().await;
 }
 
@@ -157,4 +163,28 @@ async fn more_connections_than_turns_are_all_answered() {
     }));
     assert_eq!(all.await.len(), 3 * AT_ONCE);
     served.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_its_turn_is_answered_before_the_end() {
+    let (client, _) = api_server(Box::new(|path| panic!("nobody asks for {path}")));
+    let served =
+        Webhook::new(r#"{"serviceAccountAnnotations":false}"#, client).serve(Limits::ADMISSION).await;
+    let mut client = served.client().await;
+    let mut slow = Vec::new();
+    for _ in 0..AT_ONCE {
+        let mut stream = served.connect().await;
+        stream.write_all(&begun()).await.unwrap();
+        slow.push(stream);
+    }
+    while served.metrics.body_bytes.get() < (AT_ONCE * SENT) as i64 {
+        tokio::task::yield_now().await;
+    }
+    let answered = tokio::spawn(async move { client.send(post("/mutate", REVIEW)).await.unwrap().status() });
+    // It is there, and nobody reads it yet; or it has been answered, which is as good.
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let stopped = tokio::spawn(served.stop());
+    assert_eq!(answered.await.unwrap(), 200);
+    drop(slow);
+    stopped.await.unwrap();
 }

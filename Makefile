@@ -42,6 +42,17 @@ annotated-policy.wasm: ## Build the module, with its metadata
 .PHONY: policy.wasm
 policy.wasm: annotated-policy.wasm ## The same, as it is called before `kwctl annotate`
 
+# The webhook
+
+.PHONY: webhook
+webhook: ## Build the webhook as it is released: target/release/pod-identity-webhook
+	@tools/setup rust cc
+	@tools/build-webhook
+
+.PHONY: webhook-profile
+webhook-profile: ## Find out anew what the webhook does most, which its build is told (needs wrk)
+	@tools/build-webhook profile
+
 # Checks
 
 .PHONY: test
@@ -67,12 +78,11 @@ e2e-tests: annotated-policy.wasm ## Run the policy with kwctl (KWCTL=… names a
 
 # Rust for the webhook, Go for the API server that it asks and for its peer's handler, wrk for load, perf to see where time
 # goes. Wasmtime takes minutes to build, and so does the webhook with symbols, once.
-# By itself, as users build it: together with others it gets features that only they ask for.
 .PHONY: bench
 bench: annotated-policy.wasm ## Measure against GO_WEBHOOK=… and POLICY_SERVER=… (SECTIONS=https: that alone)
 	@tools/setup rust cc go wrk
 	benches/policies/build $(or $(CARGO_TARGET_DIR),target)/bench
-	cargo build $(locked) --release --package webhook
+	tools/build-webhook
 	cargo build $(locked) --release --package benches
 	@if ! command -v perf >/dev/null; then echo "perf is missing: where the time goes is not measured"; \
 	else set -x; cargo build $(locked) --profile profiling --package webhook; fi
@@ -88,6 +98,7 @@ differential: ## Compare with the Go webhook (GO_WEBHOOK=…)
 .PHONY: lint
 lint: ## Check format, lints and docs; warnings are errors
 	@tools/setup rust clippy fmt cc
+	tools/build-webhook check
 	cargo fmt --all --check
 	cargo clippy $(locked) --workspace --all-targets -- -D warnings
 	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(wasm_flags)" \

@@ -28,7 +28,7 @@ pub(crate) struct Context {
     /// Peer's program, when given.
     pub(crate) policy_server: Option<PathBuf>,
     pub(crate) policy_host: PathBuf,
-    /// Our webhook with its symbols.
+    /// Our webhook with its symbols, and with its functions apart: built without what the compiler is told of it.
     pub(crate) profiled: PathBuf,
     pub(crate) pods: [Input; 3],
     small: Option<Cluster>,

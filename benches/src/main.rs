@@ -16,6 +16,7 @@ mod results;
 mod sections;
 mod simulated;
 mod symbols;
+mod training;
 mod webhook;
 mod wrk;
 
@@ -47,6 +48,9 @@ struct Arguments {
     /// See whether everything works: little is measured, and BENCHMARKS.md stays as it is
     #[arg(long)]
     quick: bool,
+    /// Put this webhook under the load that its profile is made of, and measure nothing (tools/build-webhook profile)
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["sections", "report", "quick"])]
+    training: Option<PathBuf>,
     /// What the handler section starts: call our handler for so many milliseconds with each pod
     #[arg(long, hide = true, value_enum, requires = "milliseconds")]
     in_process: Option<Logging>,
@@ -77,6 +81,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     }
     if let (Some(folder), Some(port)) = (&arguments.floor, arguments.port) {
         return floor::serve(folder, port).map(|()| true);
+    }
+    if let Some(program) = &arguments.training {
+        return training::run(&Context::new(Effort::QUICK)?, program).map(|()| true);
     }
     let effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
     let mut context = Context::new(effort)?;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
 /// Of the unit in which `/proc/<pid>/stat` counts: `USER_HZ`, 100 on every architecture that Rust runs on.
 /// The sum of both times is scaled to what the scheduler measured, so it is exact to a tick.
@@ -62,6 +62,16 @@ impl Process {
         let lines: Vec<&str> = log.lines().collect();
         let end = lines.get(lines.len().saturating_sub(5)..).unwrap_or_default();
         bail!("it ended ({status}): {}", end.join(" / "))
+    }
+
+    /// Asks it to end, and waits for it.
+    pub(crate) fn end(&mut self) -> anyhow::Result<()> {
+        let asked =
+            Command::new("kill").args(["-s", "TERM", &self.id()]).status().context("cannot run `kill`")?;
+        ensure!(asked.success(), "`kill` failed ({asked})");
+        let status = self.child.wait()?;
+        ensure!(status.success(), "it did not end well ({status})");
+        Ok(())
     }
 
     pub(crate) fn id(&self) -> String {

@@ -142,7 +142,9 @@ const WHERE: &str = "\
 ## Where the time goes
 
 Our webhook under the load of the HTTPS rows, by `perf`: each part's share of the samples, of the processor time for a
-request in the same run. A function that the compiler put into another counts for that one.
+request in the same run. A function that the compiler put into another counts for that one; so the webhook was built without
+its profile for this (`cargo build --profile profiling`), which leaves more functions apart, and takes more time than what the
+table above is about.
 ";
 
 const PARTS: &str = "\
@@ -171,6 +173,9 @@ const METHOD: &str = "\
 - **Start**: from the start of the process to the first review that is answered with the pod's role; its ServiceAccount is
   the last in the list. Wrong are reviews that are answered before, without it. The Go webhook is right once it holds
   everything; ours asks the API server for what it does not hold yet, so when everything is held is given as well.
+- **Our webhook** is built by `tools/build-webhook`, with a profile of what it did under load (`benches/src/training.rs`:
+  these pods, and other connections, sources of roles and pods besides). Go would take one too; the Go webhook's sources hold
+  none. The handler in process is built without.
 - **Programs**: the files that were named, the Go webhook's as `go build` makes it; and stripped (`strip`), which is what the Go
   webhook's Dockerfile does (`-ldflags=\"-w -s\"`) and what ours is built as. The target holds for both.
 - **Guest**: `policy-host bench`, which runs policies in Wasmtime as policy-server does: a new instance for each call, epoch

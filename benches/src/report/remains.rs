@@ -131,7 +131,9 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
                 .iter()
                 .map(|(owner, size)| format!("{owner} {}", three_digits(size / 1024.0)))
                 .collect();
-            (!named.is_empty()).then(|| format!("by its symbols, in KiB: {}.", named.join(", ")))
+            (!named.is_empty()).then(|| {
+                format!("by the symbols of a build without the profile, in KiB: {}.", named.join(", "))
+            })
         }
         "guest.module" => Some("its parts are under “What the policy consists of”.".to_owned()),
         "guest.share" => {
@@ -337,7 +339,10 @@ mod tests {
             "policy-server takes 1,500 µs of it around the empty policy, and the guest alone 100 µs; 400 µs are what \
              policy-server does with its answer, and what differs between runs."
         );
-        assert_eq!(why("size.binary", "", 1.0, None), "by its symbols, in KiB: b 3.00, a 1.00.");
+        assert_eq!(
+            why("size.binary", "", 1.0, None),
+            "by the symbols of a build without the profile, in KiB: b 3.00, a 1.00."
+        );
         // Not measured.
         assert_eq!(why("https.p99", "4kb", 1.0, None), "");
     }

@@ -1,5 +1,5 @@
-//! Where our webhook spends a request's processor time, by `perf`, on a build that differs from the released one in its
-//! symbols alone.
+//! Where our webhook spends a request's processor time, by `perf`, on a build that has its symbols, and that was made
+//! without a profile: in the released one nearly everything that a request needs is one function.
 
 use anyhow::{bail, ensure};
 

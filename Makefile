@@ -83,7 +83,7 @@ bench: annotated-policy.wasm ## Measure against GO_WEBHOOK=… and POLICY_SERVER
 	@tools/setup rust cc go wrk
 	benches/policies/build $(or $(CARGO_TARGET_DIR),target)/bench
 	tools/build-webhook
-	cargo build $(locked) --release --package benches
+	tools/build-webhook benches
 	@if ! command -v perf >/dev/null; then echo "perf is missing: where the time goes is not measured"; \
 	else set -x; cargo build $(locked) --profile profiling --package webhook; fi
 	cargo build $(locked) --package policy-host

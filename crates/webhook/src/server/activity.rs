@@ -42,6 +42,8 @@ struct State {
     stalled: AtomicU64,
     /// The same, of when it was told to end.
     closing: AtomicU64,
+    /// Something was sent that is not read before it has a turn.
+    unread: AtomicBool,
     /// The last request came right after the answer before it.
     prompt: AtomicBool,
     own_thread: AtomicBool,
@@ -57,6 +59,7 @@ impl Activity {
             busy: AtomicU64::new(1),
             stalled: AtomicU64::new(0),
             closing: AtomicU64::new(0),
+            unread: AtomicBool::new(false),
             prompt: AtomicBool::new(false),
             own_thread: AtomicBool::new(false),
         }))
@@ -102,8 +105,18 @@ impl Activity {
         self.at(self.0.phase.load(Ordering::Relaxed) >> 3)
     }
 
+    /// Something was sent, and waits until it has a turn.
+    pub(super) fn wait_for_turn(&self) {
+        self.0.unread.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_unread(&self) -> bool {
+        self.0.unread.load(Ordering::Relaxed)
+    }
+
     /// It has a turn from now on.
     pub(super) fn begin_turn(&self) {
+        self.0.unread.store(false, Ordering::Relaxed);
         self.0.waits.store(0, Ordering::Relaxed);
         self.rest();
         if self.phase() != Phase::Idle {

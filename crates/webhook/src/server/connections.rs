@@ -79,7 +79,7 @@ impl Connections {
         let count = |peer: &IpAddr| counts.get(peer).copied().unwrap_or_default();
         let own = count(&newcomer);
         let candidates = self.open.iter().filter(|(_, open)| match open.activity.phase() {
-            Phase::Idle if open.peer == newcomer => true,
+            Phase::Idle if open.peer == newcomer && !open.activity.has_unread() => true,
             Phase::Body | Phase::Answer if open.activity.since().elapsed() < PATIENCE => false,
             _ => count(&open.peer) > own,
         });
@@ -169,6 +169,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_sent_and_not_read_yet_is_not_lost_to_the_same_address() {
+        let mut connections = full_of(Phase::Idle);
+        for open in connections.open.values() {
+            open.activity.wait_for_turn();
+        }
+        assert!(!admit(&mut connections, FLOOD, Phase::Idle));
+        for open in connections.open.values() {
+            open.activity.begin_turn();
+        }
+        assert!(admit(&mut connections, FLOOD, Phase::Idle));
+        connections.finish().await;
     }
 
     #[tokio::test(start_paused = true)]

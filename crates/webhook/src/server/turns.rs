@@ -230,6 +230,7 @@ impl Turn {
         state.tickets += 1;
         peer.waits.push_back((state.tickets, Arc::clone(place)));
         place.enter(Stage::Waits);
+        place.activity.wait_for_turn();
         place.turns.waiting.fetch_add(1, Ordering::Relaxed);
         place.turns.begun.notify_one();
         // Most of the time somebody rests.

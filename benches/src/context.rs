@@ -59,7 +59,7 @@ impl Effort {
     pub(crate) const FULL: Self = Self {
         rounds: 3,
         seconds: 4,
-        load_rounds: 5,
+        load_rounds: 9,
         load_seconds: 2,
         handler_milliseconds: 600,
         calls: 500,

@@ -5,8 +5,9 @@
 //! **Too many connections.** When [`Limits::connections`] are open, a new one takes the place of another, or is
 //! refused. Nobody loses one to an address that has as many connections or more: what gives way is a connection of
 //! the address that has most of them, the one that has waited longest, be it for a request, for the rest of one, or
-//! for more than two seconds for an answer; or else an idle one of the newcomer's own address, on which nothing waits to be read. So a flood from one
-//! address closes its own connections, not those that the API server keeps open for its next requests.
+//! for more than two seconds for an answer; or else an idle one of the newcomer's own address, on which nothing waits
+//! to be read. So a flood from one address closes its own connections, not those that the API server keeps open for its
+//! next requests.
 //!
 //! **Too much at once.** Of all connections only so many are in the middle of something, and hold buffers (`turns`).
 

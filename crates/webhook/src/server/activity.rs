@@ -110,6 +110,7 @@ impl Activity {
         self.0.unread.store(true, Ordering::Relaxed);
     }
 
+    /// Something was sent, and it has no turn to read it.
     pub(super) fn has_unread(&self) -> bool {
         self.0.unread.load(Ordering::Relaxed)
     }

@@ -222,9 +222,7 @@ impl Connection {
         }
         None
     }
-}
 
-impl Connection {
     fn count_slow(&self) {
         self.metrics.refused_connections.get_or_create(&"slow".into()).inc();
     }

@@ -13,9 +13,9 @@ const REVIEW: &str = r#"{"request":{"uid":"u"}}"#;
 const LIMITS: Limits = Limits { connections: 16, ..Limits::ADMISSION };
 const FLOOD: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
-async fn serve() -> Served {
+async fn serve(limits: Limits) -> Served {
     let (client, _) = api_server(Box::new(|path| panic!("nobody asks for {path}")));
-    Webhook::new(r#"{"serviceAccountAnnotations":false}"#, client).serve(LIMITS).await
+    Webhook::new(r#"{"serviceAccountAnnotations":false}"#, client).serve(limits).await
 }
 
 async fn connect_from(address: IpAddr, served: &Served) -> TcpStream {
@@ -33,7 +33,7 @@ async fn wait_for_connections(served: &Served, count: i64) {
 
 #[tokio::test]
 async fn a_flood_from_one_address_closes_only_its_own_connections() {
-    let served = serve().await;
+    let served = serve(LIMITS).await;
     let mut kept = Vec::new();
     for _ in 0..4 {
         kept.push(served.client().await);
@@ -55,7 +55,7 @@ async fn a_flood_from_one_address_closes_only_its_own_connections() {
 
 #[tokio::test]
 async fn among_its_own_an_address_loses_the_one_that_was_idle_longest() {
-    let served = serve().await;
+    let served = serve(LIMITS).await;
     let mut clients = Vec::new();
     for _ in 0..LIMITS.connections {
         let mut client = served.client().await;
@@ -76,7 +76,7 @@ async fn among_its_own_an_address_loses_the_one_that_was_idle_longest() {
 
 #[tokio::test]
 async fn nobody_takes_a_place_of_an_address_with_fewer() {
-    let served = serve().await;
+    let served = serve(LIMITS).await;
     // Their handshakes have begun, so none of them is idle.
     let mut flood = Vec::new();
     for _ in 0..LIMITS.connections {
@@ -109,9 +109,7 @@ fn begun() -> Vec<u8> {
 
 #[tokio::test]
 async fn of_many_that_are_slow_most_wait_and_others_are_answered() {
-    let (client, _) = api_server(Box::new(|path| panic!("nobody asks for {path}")));
-    let served =
-        Webhook::new(r#"{"serviceAccountAnnotations":false}"#, client).serve(Limits::ADMISSION).await;
+    let served = serve(Limits::ADMISSION).await;
     let begun = begun();
     let flood = join_all((0..3 * AT_ONCE).map(|_| async {
         let begins = async {
@@ -149,9 +147,7 @@ async fn of_many_that_are_slow_most_wait_and_others_are_answered() {
 
 #[tokio::test]
 async fn more_connections_than_turns_are_all_answered() {
-    let (client, _) = api_server(Box::new(|path| panic!("nobody asks for {path}")));
-    let served =
-        Webhook::new(r#"{"serviceAccountAnnotations":false}"#, client).serve(Limits::ADMISSION).await;
+    let served = serve(Limits::ADMISSION).await;
     let all = join_all((0..3 * AT_ONCE).map(|_| async {
         let mut client = served.client().await;
         for _ in 0..5 {
@@ -167,9 +163,7 @@ async fn more_connections_than_turns_are_all_answered() {
 
 #[tokio::test]
 async fn a_request_that_waits_for_its_turn_is_answered_before_the_end() {
-    let (client, _) = api_server(Box::new(|path| panic!("nobody asks for {path}")));
-    let served =
-        Webhook::new(r#"{"serviceAccountAnnotations":false}"#, client).serve(Limits::ADMISSION).await;
+    let served = serve(Limits::ADMISSION).await;
     let mut client = served.client().await;
     let mut slow = Vec::new();
     for _ in 0..AT_ONCE {

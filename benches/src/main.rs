@@ -26,6 +26,7 @@ use clap::Parser;
 
 use crate::{
     context::{Context, Effort},
+    floor::With,
     results::{Record, Results},
     sections::{
         Section,
@@ -57,8 +58,10 @@ struct Arguments {
     #[arg(long, hide = true)]
     milliseconds: Option<u64>,
     /// What the https section starts: serve what the files of this folder hold
-    #[arg(long, hide = true, requires = "port")]
+    #[arg(long, hide = true, requires_all = ["with", "port"])]
     floor: Option<PathBuf>,
+    #[arg(long, hide = true, value_enum)]
+    with: Option<With>,
     #[arg(long, hide = true)]
     port: Option<u16>,
 }
@@ -79,8 +82,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     if let (Some(logging), Some(milliseconds)) = (arguments.in_process, arguments.milliseconds) {
         return handler::in_process(logging, milliseconds).map(|()| true);
     }
-    if let (Some(folder), Some(port)) = (&arguments.floor, arguments.port) {
-        return floor::serve(folder, port).map(|()| true);
+    if let (Some(folder), Some(with), Some(port)) = (&arguments.floor, arguments.with, arguments.port) {
+        return floor::serve(folder, with, port).map(|()| true);
     }
     if let Some(program) = &arguments.training {
         return training::run(&Context::new(Effort::QUICK)?, program).map(|()| true);

@@ -166,8 +166,9 @@ const METHOD: &str = "\
   user and system, from /proc. Same flags and a P-256 certificate for both. p50 and p99 are of 8 connections that always have a
   request on its way, so the processors are full. Waiting is what the scheduler says of the server's threads (schedstat).
 - **The server that decides nothing** (`benches/src/floor.rs`) has our TLS, reads each review to its end, and writes what our
-  webhook answers. A thread for each connection waits in `read`: over connections that are kept, that is about the least that
-  a request takes. For new connections it starts a thread each.
+  webhook answers. As \"floor\" a thread for each connection waits in `read`: over connections that are kept, that is about the
+  least that a request takes. For new connections it starts a thread each. \"hyper and tokio alone\" is served by the libraries that
+  serve our webhook: the least that it could take without an HTTP server of its own.
 - **Memory**: VmRSS 30 s after the first right answer and after `/readyz` said yes, and VmHWM then, from /proc; with 100,000
   ServiceAccounts (a tenth with a role) in a real kube-apiserver, and idle with a dozen.
 - **Start**: from the start of the process to the first review that is answered with the pod's role; its ServiceAccount is

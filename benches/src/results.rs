@@ -21,6 +21,8 @@ pub(crate) const SDK: &str = "SDK-built peer";
 pub(crate) const EMPTY: &str = "empty policy";
 /// A server that decides nothing: see [`crate::floor`].
 pub(crate) const FLOOR: &str = "floor";
+/// The same, served by the libraries that serve our webhook.
+pub(crate) const LIBRARIES: &str = "hyper and tokio alone";
 
 /// Everything that was measured, by section.
 #[derive(Debug, Default, Deserialize, PartialEq, Serialize)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::{
     perf::parts,
     report::rows::{Unmet, three_digits},
-    results::{EMPTY, FLOOR, GO, OURS, Results, SDK},
+    results::{EMPTY, FLOOR, GO, LIBRARIES, OURS, Results, SDK},
     sections::profile,
 };
 
@@ -86,7 +86,7 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
                 three_digits(2.0 * wall),
                 three_digits(cpu),
                 // The handler runs on one of two processors.
-                floor(results, row, |floor, handler, peer| 1e6 / (1e6 / floor + handler / 2.0) / peer)
+                floors(results, row, |floor, handler, peer| 1e6 / (1e6 / floor + handler / 2.0) / peer)
                     .unwrap_or_default()
             ))
         }
@@ -155,7 +155,9 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
                 let bytes = three_digits(size / 1024.0);
                 Some(format!("{bytes} KiB at {} µs a byte", three_digits(compile * 1000.0 / size)))
             };
-            Some(format!("{}; the SDK-built peer {}.", each(row.ours, OURS)?, each(row.peer?, SDK)?))
+            let empty = results.figure(row.id, EMPTY).and_then(|compile| each(compile, EMPTY));
+            let empty = empty.map_or_else(String::new, |empty| format!("; the empty policy {empty}"));
+            Some(format!("{}; the SDK-built peer {}{empty}.", each(row.ours, OURS)?, each(row.peer?, SDK)?))
         }
         "policy-server.cpu" | "policy-server.left-alone" | "policy-server.no-match" => {
             let figure = |id: &str, whose| match size.is_empty()
@@ -187,31 +189,43 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
 
 fn over_https(results: &Results, row: &Unmet, kind: &str) -> Option<String> {
     let parts = of(results, &format!("{kind}.{}", row.size))?;
-    let floor = match kind {
-        "kept" => floor(results, row, |floor, handler, peer| peer / (floor + handler)).unwrap_or_default(),
-        // There the other server is not the least.
-        _ => healthz(results, row).unwrap_or_default(),
+    let floors = match kind {
+        "kept" => floors(results, row, |floor, handler, peer| peer / (floor + handler)).unwrap_or_default(),
+        // There a thread for each connection is not the least.
+        _ => new_connection(results, row).unwrap_or_default(),
     };
-    Some(format!("of {} µs in the profile: {}.{floor}", microseconds(sum(&parts)), largest(&parts)))
+    Some(format!("of {} µs in the profile: {}.{floors}", microseconds(sum(&parts)), largest(&parts)))
 }
 
 /// What a new connection takes whatever is decided.
-fn healthz(results: &Results, row: &Unmet) -> Option<String> {
-    let around = results.figure("https.healthz.new.cpu", OURS)?;
-    let best = three_digits(row.peer? / around);
-    Some(format!(" GET /healthz alone takes {} µs, which would be {best} times.", three_digits(around)))
+fn new_connection(results: &Results, row: &Unmet) -> Option<String> {
+    let times = |takes: f64| {
+        Some(format!("{} µs, which would be {} times", three_digits(takes), three_digits(row.peer? / takes)))
+    };
+    let healthz = times(results.figure("https.healthz.new.cpu", OURS)?)?;
+    let libraries = results.figure(&format!("{}.{}", row.id, row.size), LIBRARIES).and_then(times);
+    let libraries = libraries.map_or_else(String::new, |times| {
+        format!("; a server of hyper and tokio alone that decides nothing takes {times}")
+    });
+    Some(format!(" GET /healthz alone takes {healthz}{libraries}."))
 }
 
-/// What is left to win around the handler. `ratio` is of the floor's figure with a handler that takes so many microseconds to
+/// What is left to win around the handler. `ratio` is of a floor's figure with a handler that takes so many microseconds to
 /// the peer's.
-fn floor(results: &Results, row: &Unmet, ratio: fn(f64, f64, f64) -> f64) -> Option<String> {
-    let floor = results.figure(&format!("{}.{}", row.id, row.size), FLOOR)?;
+fn floors(results: &Results, row: &Unmet, ratio: fn(f64, f64, f64) -> f64) -> Option<String> {
     let handler = results.figure(&format!("handler.process.{}", row.size), OURS)?;
-    let ratio = |handler| Some(three_digits(ratio(floor, handler, row.peer?)));
+    let of = |whose| {
+        let floor = results.figure(&format!("{}.{}", row.id, row.size), whose)?;
+        let ratio = |handler| Some(three_digits(ratio(floor, handler, row.peer?)));
+        Some([ratio(0.0)?, ratio(handler)?])
+    };
+    let [nothing, deciding] = of(FLOOR)?;
+    let libraries = of(LIBRARIES).map_or_else(String::new, |[nothing, deciding]| {
+        format!("; with hyper and tokio {nothing} and {deciding} times")
+    });
     Some(format!(
-        " A server that decides nothing would be {} times the peer, and with our handler as fast as in process {} times.",
-        ratio(0.0)?,
-        ratio(handler)?
+        " A server that decides nothing would be {nothing} times the peer, and with our handler as fast as in process \
+         {deciding} times{libraries}."
     ))
 }
 
@@ -274,27 +288,37 @@ mod tests {
 
     #[test]
     fn a_sentence_names_the_largest_parts_and_the_floor() {
-        let results =
-            profiled("kept.4kb", &[("https.cpu.4kb", FLOOR, 12.0), ("handler.process.4kb", OURS, 8.0)]);
+        let results = profiled(
+            "kept.4kb",
+            &[
+                ("https.cpu.4kb", FLOOR, 12.0),
+                ("https.cpu.4kb", LIBRARIES, 16.0),
+                ("handler.process.4kb", OURS, 8.0),
+            ],
+        );
         assert_eq!(
             sentences(&results, &[row("https.cpu", "4kb", 40.0, Some(240.0)), row("other", "", 1.0, None)]),
             "- what, 4 KB, 40 x: of 136.0 µs in the profile: 16.0 kernel's network stack; 15.0 kernel's epoll, futex, \
              scheduling; 14.0 kernel's writing of the log line; 13.0 kernel's memory; 12.0 kernel's rest; 11.0 TLS \
              handshake (key exchange, signature, hashes). A server that decides nothing would be 20.0 times the peer, and \
-             with our handler as fast as in process 12.0 times.\n\
+             with our handler as fast as in process 12.0 times; with hyper and tokio 15.0 and 10.0 times.\n\
              - what, 1 x: not taken apart.\n"
         );
     }
 
     #[test]
     fn a_sentence_names_what_a_new_connection_takes() {
-        let results = profiled("new.4kb", &[("https.healthz.new.cpu", OURS, 250.0)]);
+        let results = profiled(
+            "new.4kb",
+            &[("https.healthz.new.cpu", OURS, 250.0), ("https.new.cpu.4kb", LIBRARIES, 240.0)],
+        );
         let sentence = sentences(&results, &[row("https.new.cpu", "4kb", 300.0, Some(600.0))]);
         assert_eq!(
             sentence,
             "- what, 4 KB, 300 x: of 136.0 µs in the profile: 16.0 kernel's network stack; 15.0 kernel's epoll, futex, \
              scheduling; 14.0 kernel's writing of the log line; 13.0 kernel's memory; 12.0 kernel's rest; 11.0 TLS \
-             handshake (key exchange, signature, hashes). GET /healthz alone takes 250 µs, which would be 2.40 times.\n"
+             handshake (key exchange, signature, hashes). GET /healthz alone takes 250 µs, which would be 2.40 times; \
+             a server of hyper and tokio alone that decides nothing takes 240 µs, which would be 2.50 times.\n"
         );
     }
 
@@ -312,6 +336,8 @@ mod tests {
             ("guest.fuel.4kb", SDK, 2500.0),
             ("guest.module", OURS, 1024.0),
             ("guest.module", SDK, 2048.0),
+            ("guest.module", EMPTY, 512.0),
+            ("guest.compile", EMPTY, 0.512),
             ("guest.share.20kb", OURS, 100.0),
             ("policy-server.cpu.20kb", EMPTY, 1500.0),
         ]);
@@ -332,7 +358,8 @@ mod tests {
         );
         assert_eq!(
             why("guest.compile", "", 1.024, Some(4.096)),
-            "1.00 KiB at 1.00 µs a byte; the SDK-built peer 2.00 KiB at 2.00 µs a byte."
+            "1.00 KiB at 1.00 µs a byte; the SDK-built peer 2.00 KiB at 2.00 µs a byte; the empty policy 0.50 KiB at \
+             1.00 µs a byte."
         );
         assert_eq!(
             why("policy-server.cpu", "20kb", 2000.0, None),

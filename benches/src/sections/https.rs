@@ -2,7 +2,7 @@
 
 use crate::{
     context::Context,
-    floor::Floor,
+    floor::{Floor, With},
     process::Process,
     results::{FLOOR, OURS, Record},
     webhook::{ApiServer, MUTATE, Webhook},
@@ -16,7 +16,10 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
     let kubeconfig = context.small_cluster()?;
     let mut webhooks = start_all(context, record, ApiServer::Kubeconfig(&kubeconfig), &[]);
     let ours = webhooks.iter().find(|webhook| webhook.name == OURS);
-    let floor = ours.map(|webhook| Floor::start(context, webhook)).transpose()?;
+    let mut floors = Vec::new();
+    for with in [With::OwnThread, With::Libraries] {
+        floors.extend(ours.map(|webhook| Floor::start(context, webhook, with)).transpose()?);
+    }
     for round in 0..context.effort.load_rounds {
         // Rounds with an even and with an odd number begin with another one.
         webhooks.reverse();
@@ -31,11 +34,11 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
                 record.fail(webhook.name, &error);
             }
         }
-        if let Some(floor) = &floor {
-            eprintln!("bench: https: {FLOOR}");
+        for floor in &floors {
+            eprintln!("bench: https: {}", floor.name);
             let address = |size: &str| floor.url(size);
-            if let Err(error) = reviews(context, record, FLOOR, &floor.process, &address) {
-                record.fail(FLOOR, &error);
+            if let Err(error) = reviews(context, record, floor.name, &floor.process, &address) {
+                record.fail(floor.name, &error);
             }
         }
     }

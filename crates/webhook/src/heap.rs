@@ -38,20 +38,37 @@ fn trim() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn trim() {}
 
-/// The system's allocator, but that what becomes much smaller moves.
+/// The system's allocator, but that what becomes much smaller moves, and that buffers of whole pages do not lie page on page.
 ///
-/// glibc leaves it where it is, at the head of what it has given up. With a thousand connections, whose buffers grow for a
-/// review of 20 kB and shrink after it, that made a thousand holes that little fitted into: 46 MB instead of 26.
+/// glibc leaves what shrinks where it is, at the head of what it has given up. With a thousand connections, whose buffers grow
+/// for a review of 20 kB and shrink after it, that made a thousand holes that little fitted into: 46 MB instead of 26.
 #[derive(Debug)]
 pub struct Heap;
 
 /// What is smaller fits anywhere. What is larger has pages of its own.
 const LARGE: RangeInclusive<usize> = 8 << 10..=128 << 10;
 
-#[allow(unsafe_code, reason = "each call is handed on as it came, or is the default of the trait")]
+/// What may be as long as a page or some, as buffers are.
+const PAGES: RangeInclusive<usize> = 4 << 10..=128 << 10;
+/// A quarter of a page and a cache line, so that the fourth neighbour lies elsewhere too.
+const STAGGER: usize = 1024 + 64;
+
+/// As many bytes as are asked for, and for a buffer of pages some more, so that the next one begins elsewhere in its page.
+///
+/// glibc copies what is long by `rep movsb`, which takes AMD's processors ten times as long when the target lies a few bytes
+/// further in its page than the source (<https://sourceware.org/bugzilla/show_bug.cgi?id=30994>). As rustls copies what it has
+/// decrypted, from behind a record's head in one buffer into the buffer behind that.
+fn staggered(size: usize) -> usize {
+    if PAGES.contains(&size) { size + STAGGER } else { size }
+}
+
+#[allow(
+    unsafe_code,
+    reason = "each call is handed on as it came or for some bytes more, or is the default of the trait"
+)]
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        unsafe { System.alloc(layout) }
+        unsafe { System.alloc(Layout::from_size_align_unchecked(staggered(layout.size()), layout.align())) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
@@ -64,7 +81,7 @@ unsafe impl GlobalAlloc for Heap {
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         if !LARGE.contains(&layout.size()) || new_size > layout.size() / 2 {
-            return unsafe { System.realloc(ptr, layout, new_size) };
+            return unsafe { System.realloc(ptr, layout, staggered(new_size)) };
         }
         unsafe {
             let new = self.alloc(Layout::from_size_align_unchecked(new_size, layout.align()));
@@ -80,6 +97,13 @@ unsafe impl GlobalAlloc for Heap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn buffers_of_pages_take_a_little_more() {
+        let sizes = [0, 4095, 4096, 24 << 10, 128 << 10, (128 << 10) + 1, isize::MAX as usize];
+        let more = [0, 0, 1088, 1088, 1088, 0, 0];
+        assert_eq!(sizes.map(|size| staggered(size) - size), more);
+    }
 
     #[test]
     #[allow(unsafe_code, reason = "an allocator is called with the layouts that it gave memory for")]

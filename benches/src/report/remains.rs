@@ -155,9 +155,18 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
                 let bytes = three_digits(size / 1024.0);
                 Some(format!("{bytes} KiB at {} µs a byte", three_digits(compile * 1000.0 / size)))
             };
-            let empty = results.figure(row.id, EMPTY).and_then(|compile| each(compile, EMPTY));
-            let empty = empty.map_or_else(String::new, |empty| format!("; the empty policy {empty}"));
-            Some(format!("{}; the SDK-built peer {}{empty}.", each(row.ours, OURS)?, each(row.peer?, SDK)?))
+            let mut text = format!("{}; the SDK-built peer {}", each(row.ours, OURS)?, each(row.peer?, SDK)?);
+            if let Some(empty) = results.figure(row.id, EMPTY) {
+                let _ = write!(text, "; the empty policy {}", each(empty, EMPTY)?);
+                let for_a_byte = empty / results.figure("guest.module", EMPTY)?;
+                let most = row.peer? / row.least? / for_a_byte / 1024.0;
+                let _ = write!(
+                    text,
+                    ", at which the target takes a module of at most {} KiB",
+                    three_digits(most)
+                );
+            }
+            Some(text + ".")
         }
         "policy-server.cpu" | "policy-server.left-alone" | "policy-server.no-match" => {
             let figure = |id: &str, whose| match size.is_empty()
@@ -200,14 +209,19 @@ fn over_https(results: &Results, row: &Unmet, kind: &str) -> Option<String> {
 /// What a new connection takes whatever is decided.
 fn new_connection(results: &Results, row: &Unmet) -> Option<String> {
     let times = |takes: f64| {
-        Some(format!("{} µs, which would be {} times", three_digits(takes), three_digits(row.peer? / takes)))
+        let times = row.peer? / takes;
+        Some((times, format!("{} µs, which would be {} times", three_digits(takes), three_digits(times))))
     };
-    let healthz = times(results.figure("https.healthz.new.cpu", OURS)?)?;
+    let (_, healthz) = times(results.figure("https.healthz.new.cpu", OURS)?)?;
+    let mut text = format!(" GET /healthz alone takes {healthz}");
     let libraries = results.figure(&format!("{}.{}", row.id, row.size), LIBRARIES).and_then(times);
-    let libraries = libraries.map_or_else(String::new, |times| {
-        format!("; a server of hyper and tokio alone that decides nothing takes {times}")
-    });
-    Some(format!(" GET /healthz alone takes {healthz}{libraries}."))
+    if let Some((times, libraries)) = libraries {
+        let _ = write!(text, "; a server of hyper and tokio alone that decides nothing takes {libraries}");
+        if row.least.is_some_and(|least| times < least) {
+            text.push_str(", so the target is out of their reach");
+        }
+    }
+    Some(text + ".")
 }
 
 /// What is left to win around the handler. `ratio` is of a floor's figure with a handler that takes so many microseconds to
@@ -216,17 +230,27 @@ fn floors(results: &Results, row: &Unmet, ratio: fn(f64, f64, f64) -> f64) -> Op
     let handler = results.figure(&format!("handler.process.{}", row.size), OURS)?;
     let of = |whose| {
         let floor = results.figure(&format!("{}.{}", row.id, row.size), whose)?;
-        let ratio = |handler| Some(three_digits(ratio(floor, handler, row.peer?)));
-        Some([ratio(0.0)?, ratio(handler)?])
+        let ratio = |handler| Some(ratio(floor, handler, row.peer?));
+        Some((ratio(0.0)?, ratio(handler)?))
     };
-    let [nothing, deciding] = of(FLOOR)?;
-    let libraries = of(LIBRARIES).map_or_else(String::new, |[nothing, deciding]| {
-        format!("; with hyper and tokio {nothing} and {deciding} times")
-    });
-    Some(format!(
-        " A server that decides nothing would be {nothing} times the peer, and with our handler as fast as in process \
-         {deciding} times{libraries}."
-    ))
+    let out_of_reach = |times: f64| row.least.is_some_and(|least| times < least);
+    let (nothing, least) = of(FLOOR)?;
+    let mut text = format!(
+        " A server that decides nothing would be {} times the peer, and with our handler as fast as in process {} times",
+        three_digits(nothing),
+        three_digits(least)
+    );
+    if let Some((nothing, deciding)) = of(LIBRARIES) {
+        let (nothing, times) = (three_digits(nothing), three_digits(deciding));
+        let _ = write!(text, "; with hyper and tokio {nothing} and {times} times");
+        if !out_of_reach(least) && out_of_reach(deciding) {
+            text.push_str(", so the target is out of their reach");
+        }
+    }
+    if out_of_reach(least) {
+        text.push_str(". So the target is out of reach with this TLS and this handler");
+    }
+    Some(text + ".")
 }
 
 /// Every part's time. None when the load was not profiled.
@@ -283,7 +307,15 @@ mod tests {
     }
 
     fn row(id: &'static str, size: &str, ours: f64, peer: Option<f64>) -> Unmet {
-        Unmet { what: "what", id, size: size.to_owned(), ours, shown: format!("{ours} x"), peer }
+        Unmet {
+            what: "what",
+            id,
+            size: size.to_owned(),
+            ours,
+            shown: format!("{ours} x"),
+            peer,
+            least: Some(11.0),
+        }
     }
 
     #[test]
@@ -301,7 +333,7 @@ mod tests {
             "- what, 4 KB, 40 x: of 136.0 µs in the profile: 16.0 kernel's network stack; 15.0 kernel's epoll, futex, \
              scheduling; 14.0 kernel's writing of the log line; 13.0 kernel's memory; 12.0 kernel's rest; 11.0 TLS \
              handshake (key exchange, signature, hashes). A server that decides nothing would be 20.0 times the peer, and \
-             with our handler as fast as in process 12.0 times; with hyper and tokio 15.0 and 10.0 times.\n\
+             with our handler as fast as in process 12.0 times; with hyper and tokio 15.0 and 10.0 times, so the target is out of their reach.\n\
              - what, 1 x: not taken apart.\n"
         );
     }
@@ -318,7 +350,7 @@ mod tests {
             "- what, 4 KB, 300 x: of 136.0 µs in the profile: 16.0 kernel's network stack; 15.0 kernel's epoll, futex, \
              scheduling; 14.0 kernel's writing of the log line; 13.0 kernel's memory; 12.0 kernel's rest; 11.0 TLS \
              handshake (key exchange, signature, hashes). GET /healthz alone takes 250 µs, which would be 2.40 times; \
-             a server of hyper and tokio alone that decides nothing takes 240 µs, which would be 2.50 times.\n"
+             a server of hyper and tokio alone that decides nothing takes 240 µs, which would be 2.50 times, so the target is out of their reach.\n"
         );
     }
 
@@ -346,7 +378,7 @@ mod tests {
             why("https.rate", "4kb", 20_000.0, Some(10_000.0)),
             "a request comes every 50.0 µs, of two processors 100; the server takes 30.0 of these, the rest is the load's \
              own, and idle. A server that decides nothing would be 5.00 times the peer, and with our handler as fast as in \
-             process 4.00 times."
+             process 4.00 times. So the target is out of reach with this TLS and this handler."
         );
         assert_eq!(
             why("memory.idle", "", 3_145_728.0, None),
@@ -359,7 +391,7 @@ mod tests {
         assert_eq!(
             why("guest.compile", "", 1.024, Some(4.096)),
             "1.00 KiB at 1.00 µs a byte; the SDK-built peer 2.00 KiB at 2.00 µs a byte; the empty policy 0.50 KiB at \
-             1.00 µs a byte."
+             1.00 µs a byte, at which the target takes a module of at most 0.36 KiB."
         );
         assert_eq!(
             why("policy-server.cpu", "20kb", 2000.0, None),

@@ -146,6 +146,8 @@ pub(crate) struct Unmet {
     pub(crate) ours: f64,
     pub(crate) shown: String,
     pub(crate) peer: Option<f64>,
+    /// How many times better it is to be.
+    pub(crate) least: Option<f64>,
 }
 
 /// All of them, in the table's order.
@@ -158,7 +160,11 @@ pub(crate) fn unmet(results: &Results, peers: Peers) -> Vec<Unmet> {
             let ratio = row.ratio(ours, peer, *target);
             if let (Some(ours), "no") = (ours, row.met(ours, ratio, *target, peers)) {
                 let shown = row.unit.show(ours);
-                unmet.push(Unmet { what: row.what, id: row.id, size: slug(*size), ours, shown, peer });
+                let least = match target {
+                    Better(least) => Some(*least),
+                    _ => None,
+                };
+                unmet.push(Unmet { what: row.what, id: row.id, size: slug(*size), ours, shown, peer, least });
             }
         }
     }

@@ -34,6 +34,10 @@ use crate::{
     },
 };
 
+/// The webhook's, for its handler and the servers that it is compared with.
+#[global_allocator]
+static HEAP: ::webhook::heap::Heap = ::webhook::heap::Heap;
+
 /// Measures webhook and policy against their peers
 ///
 /// Peers: GO_WEBHOOK=… (the Go webhook's program), POLICY_SERVER=… (policy-server's program).

@@ -176,7 +176,7 @@ const METHOD: &str = "\
   everything; ours asks the API server for what it does not hold yet, so when everything is held is given as well.
 - **Our webhook** is built by `tools/build-webhook`, with a profile of what it did under load (`benches/src/training.rs`:
   these pods, and other connections, sources of roles and pods besides). Go would take one too; the Go webhook's sources hold
-  none. What is measured in process, and the server that decides nothing, are built in the same way.
+  none. What is measured in process, and the servers that decide nothing, are built in the same way, with its allocator.
 - **Programs**: the files that were named, the Go webhook's as `go build` makes it; and stripped (`strip`), which is what the Go
   webhook's Dockerfile does (`-ldflags=\"-w -s\"`) and what ours is built as. The target holds for both.
 - **Guest**: `policy-host bench`, which runs policies in Wasmtime as policy-server does: a new instance for each call, epoch

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use crate::context::Context;
 
-const GO_WEBHOOK: &str = "github.com/aws/amazon-eks-pod-identity-webhook";
+pub(crate) const GO_WEBHOOK: &str = "github.com/aws/amazon-eks-pod-identity-webhook";
 
 /// The commit that is checked out, with `+` when files differ from it.
 pub(crate) fn commit(root: &Path) -> String {

@@ -25,6 +25,7 @@ use webhook::{
 use crate::{
     context::{self, Context},
     inputs::{self, Input},
+    machine::GO_WEBHOOK,
     process::scheduled,
     results::{GO, OURS, Record},
 };
@@ -94,12 +95,15 @@ fn build_go_handler(context: &Context) -> anyhow::Result<PathBuf> {
     eprintln!("bench: building the Go webhook's handler");
     let (source, program) = (context.root.join("benches/go-handler"), context.work.join("go-handler"));
     let mut command = Command::new("go");
-    command.current_dir(&source).args(["build", "-o"]).arg(&program).arg(".");
+    command.current_dir(&source).args(["build", "-o"]).arg(&program);
     if let Some(peer) = std::env::var_os("GO_WEBHOOK_SOURCE").filter(|folder| !folder.is_empty()) {
-        let workspace = context.work.join("go-handler.work");
         let peer = fs::canonicalize(peer).context("cannot read `GO_WEBHOOK_SOURCE`")?;
-        fs::write(&workspace, go_workspace(&source, &peer))?;
-        command.env("GOWORK", workspace);
+        let module = fs::read_to_string(source.join("go.mod"))?;
+        let (module_file, sums) = (context.work.join("go-handler.mod"), context.work.join("go-handler.sum"));
+        fs::write(&module_file, with_checkout(&module, &peer))?;
+        fs::copy(source.join("go.sum"), sums)?;
+        // It may want other versions of other modules than the commit that is named.
+        command.arg("-mod=mod").arg(format!("-modfile={}", module_file.display()));
     }
     let output = command.output().context("cannot run `go` (https://go.dev/doc/install)")?;
     ensure!(
@@ -110,9 +114,10 @@ fn build_go_handler(context: &Context) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// <https://go.dev/ref/mod#go-work-file>
-fn go_workspace(ours: &Path, peer: &Path) -> String {
-    format!("go 1.26.5\n\nuse (\n\t{:?}\n\t{:?}\n)\n", ours, peer)
+/// Our `go.mod`, with a checkout in the place of the Go webhook's module. Nobody is asked for a module that is replaced, as
+/// somebody is for one in a workspace (<https://go.dev/ref/mod#go-mod-file-replace>).
+fn with_checkout(module: &str, peer: &Path) -> String {
+    format!("{module}\nreplace {GO_WEBHOOK} => {peer:?}\n")
 }
 
 /// Prints the processor time of a call of our handler for each pod, in microseconds.
@@ -178,8 +183,8 @@ mod tests {
     #[test]
     fn a_checkout_takes_the_place_of_the_module() {
         assert_eq!(
-            go_workspace(Path::new("/a/go-handler"), Path::new("/b c")),
-            "go 1.26.5\n\nuse (\n\t\"/a/go-handler\"\n\t\"/b c\"\n)\n"
+            with_checkout("module go-handler\n", Path::new("/b c")),
+            "module go-handler\n\nreplace github.com/aws/amazon-eks-pod-identity-webhook => \"/b c\"\n"
         );
     }
 }

@@ -228,11 +228,14 @@ fn rest(results: &Results, row: &Unmet) -> Option<String> {
     let libraries = results.figure(&format!("{}.{}", row.id, row.size), LIBRARIES)?;
     let handler = results.figure(&format!("handler.process.{}", row.size), OURS)?;
     let rest = row.ours - libraries - handler;
+    let left = row.peer? / row.least? - libraries - handler;
+    let left = if left > 0.0 { three_digits(left) } else { "nothing".to_owned() };
     // Noise may be larger than it.
     (rest > 0.0).then(|| {
         format!(
             " Hyper and tokio alone take {} µs, our handler in process {}; {} are everything else that a request gets: \
-             limits on time, room and turns, metrics, and caches that other connections use as well.",
+             limits on time, room and turns, metrics, and caches that other connections use as well. The target leaves \
+             {left} for that.",
             three_digits(libraries),
             three_digits(handler),
             three_digits(rest)
@@ -369,7 +372,8 @@ mod tests {
              handshake (key exchange, signature, hashes). A server that decides nothing would be 20.0 times the peer, and \
              with our handler as fast as in process 12.0 times; with hyper and tokio 15.0 and 10.0 times, so the target is out of their reach. \
              Hyper and tokio alone take 16.0 µs, our handler in process 8.00; 16.0 are everything else that a request gets: \
-             limits on time, room and turns, metrics, and caches that other connections use as well.\n\
+             limits on time, room and turns, metrics, and caches that other connections use as well. The target leaves \
+             nothing for that.\n\
              - what, 1 x: not taken apart.\n"
         );
     }

@@ -8,8 +8,8 @@ use anyhow::{Context as _, ensure};
 
 use crate::{context::Context, process::Process};
 
-/// Samples a second. No round number, so that it does not march in step with timers.
-const FREQUENCY: u32 = 1999;
+/// Samples a second, of each processor. No round number, so that it does not march in step with timers.
+const FREQUENCY: u32 = 997;
 
 /// Where a thread was found: the innermost function first.
 pub(crate) type Sample<'t> = Vec<Frame<'t>>;
@@ -21,9 +21,10 @@ pub(crate) struct Frame<'t> {
     file: &'t str,
 }
 
-/// What `perf record` is told; the clock serves where processors do not count.
+/// What `perf record` is told; the clock serves where processors do not count. The whole machine is recorded, for whoever
+/// records threads is asked at each switch from one to another, which took as long as a third of a request.
 pub(crate) fn shown(seconds: u32) -> String {
-    format!("perf record -e cpu-clock -F {FREQUENCY} --call-graph fp -p PID -- sleep {seconds}")
+    format!("perf record -e cpu-clock -F {FREQUENCY} --call-graph fp -a -- sleep {seconds}")
 }
 
 /// Whether there is one.
@@ -41,18 +42,18 @@ pub(crate) fn record<T>(
     let data = context.work.join("perf.data");
     let mut command = Command::new("perf");
     command.args(["record", "-q", "-e", "cpu-clock", "--call-graph", "fp", "-F", &FREQUENCY.to_string()]);
-    command.arg("-o").arg(&data).args(["-p", &process.id(), "--", "sleep", &seconds.to_string()]);
+    command.arg("-o").arg(&data).args(["-a", "--", "sleep", &seconds.to_string()]);
     let recording = command.spawn().context("cannot run `perf`")?;
     let done = during();
     let output = recording.wait_with_output()?;
     let done = done?;
     ensure!(output.status.success(), "`perf record` failed ({})", output.status);
-    Ok((done, script(&data)?))
+    Ok((done, script(&data, &process.id())?))
 }
 
-fn script(data: &Path) -> anyhow::Result<String> {
+fn script(data: &Path, process: &str) -> anyhow::Result<String> {
     let output = Command::new("perf")
-        .args(["script", "--no-inline", "-F", "ip,sym,dso", "-i"])
+        .args(["script", "--no-inline", "-F", "ip,sym,dso", "--pid", process, "-i"])
         .arg(data)
         .output()
         .context("cannot run `perf`")?;

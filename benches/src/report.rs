@@ -130,8 +130,8 @@ const INTRODUCTION: &str = "\
 # Benchmarks
 
 Written by `make bench`, from what it measured on the machine below. Only ratios carry over to other machines: both sides
-were measured there, taking turns. Every figure is the median of its rounds; \"spread\" is how far the furthest round was
-from it, ours and the peer's. The ratio says how many times better ours is; where the target is \"at most so many times\", how
+were measured there, taking turns. A figure with a spread is the median of its rounds; \"spread\" is how far the furthest round was
+from it, ours and the peer's. The others were taken once. The ratio says how many times better ours is; where the target is \"at most so many times\", how
 many times the peer's cost ours is.
 
 `make bench` runs everything; `GO_WEBHOOK=…` names the program of the Go webhook and `POLICY_SERVER=…` that of policy-server.
@@ -143,8 +143,8 @@ const WHERE: &str = "\
 
 Our webhook under the load of the HTTPS rows, by `perf`: each part's share of the samples, of the processor time for a
 request in the same run. A function that the compiler put into another counts for that one; so the webhook was built without
-its profile for this (`cargo build --profile profiling`), which leaves more functions apart, and takes more time than what the
-table above is about.
+its profile for this (`cargo build --profile profiling`), which leaves more functions apart. With that, and with what `perf` itself
+takes, it is more time than the table above has.
 ";
 
 const PARTS: &str = "\
@@ -168,7 +168,8 @@ const METHOD: &str = "\
 - **The server that decides nothing** (`benches/src/floor.rs`) has our TLS, reads each review to its end, and writes what our
   webhook answers. As \"floor\" a thread for each connection waits in `read`: over connections that are kept, that is about the
   least that a request takes. For new connections it starts a thread each. \"hyper and tokio alone\" is served by the libraries that
-  serve our webhook: the least that it could take without an HTTP server of its own.
+  serve our webhook: the least that it could take without an HTTP server of its own. What is said of them with our handler
+  is computed from the handler's row; for requests per second half of it counts, for there are two processors.
 - **Memory**: VmRSS 30 s after the first right answer and after `/readyz` said yes, and VmHWM then, from /proc; with 100,000
   ServiceAccounts (a tenth with a role) in a real kube-apiserver, and idle with a dozen.
 - **Start**: from the start of the process to the first review that is answered with the pod's role; its ServiceAccount is
@@ -178,10 +179,10 @@ const METHOD: &str = "\
   these pods, and other connections, sources of roles and pods besides). Go would take one too; the Go webhook's sources hold
   none. What is measured in process, and the servers that decide nothing, are built in the same way, with its allocator.
 - **Programs**: the files that were named, the Go webhook's as `go build` makes it; and stripped (`strip`), which is what the Go
-  webhook's Dockerfile does (`-ldflags=\"-w -s\"`) and what ours is built as. The target holds for both.
+  webhook's Dockerfile does (`-ldflags=\"-w -s\"`) and what ours is built as. The target is held against both.
 - **Guest**: `policy-host bench`, which runs policies in Wasmtime as policy-server does: a new instance for each call, epoch
-  interruption on. The share of a guest is its time less that of a policy which accepts everything unread. Fuel counts the
+  interruption on. The share of a guest is the time of a call less that of a policy which accepts everything unread. Fuel counts the
   instructions, so it is the same in every run. All three policies are built and optimised alike, and get the same settings.
-- **policy-server**: the processor time of the whole process for a request, with one worker.
+- **policy-server**: the processor time of the whole process for a request, with one worker; a new process for each round.
 - **Growth** with ServiceAccounts was measured against a simulated API server, memory 10 s after everything was held.
 ";

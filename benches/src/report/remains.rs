@@ -82,8 +82,8 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
             let cpu = ours(&format!("https.cpu.{size}"))?;
             let wall = 1e6 / row.ours;
             Some(format!(
-                "a request comes every {} µs, of two processors {}; the server takes {} of these, the rest is the \
-                 load's own, and idle.{}",
+                "a request comes every {} µs, which are {} of two processors; the server takes {} of these, the load \
+                 and idling the others.{}",
                 three_digits(wall),
                 three_digits(2.0 * wall),
                 three_digits(cpu),
@@ -144,7 +144,8 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
             };
             (!named.is_empty()).then(|| {
                 format!(
-                    "by the symbols of a build without the profile, in KiB: {}.{without}",
+                    "by the symbols of a build without the profile, in KiB: {}.{without} What aws-lc could be built without, \
+                     and what that costs, is in ARCHITECTURE.md.",
                     named.join(", ")
                 )
             })
@@ -180,7 +181,7 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
                     three_digits(most)
                 );
             }
-            Some(text + ".")
+            Some(text + ". What takes Cranelift how long, and what was tried, is in ARCHITECTURE.md.")
         }
         "policy-server.cpu" | "policy-server.left-alone" | "policy-server.no-match" => {
             let figure = |id: &str, whose| match size.is_empty()
@@ -233,8 +234,8 @@ fn rest(results: &Results, row: &Unmet) -> Option<String> {
     // Noise may be larger than it.
     (rest > 0.0).then(|| {
         format!(
-            " Hyper and tokio alone take {} µs, our handler in process {}; {} are everything else that a request gets: \
-             limits on time, room and turns, metrics, and caches that other connections use as well. The target leaves \
+            " Hyper and tokio alone take {} µs, our handler in process {}; {} are everything else that a request gets \
+             (limits on time, room and turns; metrics), and what each part takes more than alone. The target leaves \
              {left} for that.",
             three_digits(libraries),
             three_digits(handler),
@@ -273,13 +274,13 @@ fn floors(results: &Results, row: &Unmet, ratio: fn(f64, f64, f64) -> f64) -> Op
     let out_of_reach = |times: f64| row.least.is_some_and(|least| times < least);
     let (nothing, least) = of(FLOOR)?;
     let mut text = format!(
-        " A server that decides nothing would be {} times the peer, and with our handler as fast as in process {} times",
+        " With a server that decides nothing the ratio would be {}, and with our handler added, as fast as in process, {}",
         three_digits(nothing),
         three_digits(least)
     );
     if let Some((nothing, deciding)) = of(LIBRARIES) {
         let (nothing, times) = (three_digits(nothing), three_digits(deciding));
-        let _ = write!(text, "; with hyper and tokio {nothing} and {times} times");
+        let _ = write!(text, "; with hyper and tokio alone {nothing} and {times}");
         if !out_of_reach(least) && out_of_reach(deciding) {
             text.push_str(", so the target is out of their reach");
         }
@@ -369,10 +370,10 @@ mod tests {
             sentences(&results, &[row("https.cpu", "4kb", 40.0, Some(240.0)), row("other", "", 1.0, None)]),
             "- what, 4 KB, 40 x: of 136.0 µs in the profile: 16.0 kernel's network stack; 15.0 kernel's epoll, futex, \
              scheduling; 14.0 kernel's writing of the log line; 13.0 kernel's memory; 12.0 kernel's rest; 11.0 TLS \
-             handshake (key exchange, signature, hashes). A server that decides nothing would be 20.0 times the peer, and \
-             with our handler as fast as in process 12.0 times; with hyper and tokio 15.0 and 10.0 times, so the target is out of their reach. \
-             Hyper and tokio alone take 16.0 µs, our handler in process 8.00; 16.0 are everything else that a request gets: \
-             limits on time, room and turns, metrics, and caches that other connections use as well. The target leaves \
+             handshake (key exchange, signature, hashes). With a server that decides nothing the \
+             ratio would be 20.0, and with our handler added, as fast as in process, 12.0; with hyper and tokio alone 15.0 and 10.0, so the target is out of their reach. \
+             Hyper and tokio alone take 16.0 µs, our handler in process 8.00; 16.0 are everything else that a request gets \
+             (limits on time, room and turns; metrics), and what each part takes more than alone. The target leaves \
              nothing for that.\n\
              - what, 1 x: not taken apart.\n"
         );
@@ -417,9 +418,9 @@ mod tests {
         let why = |id, size, ours, peer| why(&results, &row(id, size, ours, peer)).unwrap_or_default();
         assert_eq!(
             why("https.rate", "4kb", 20_000.0, Some(10_000.0)),
-            "a request comes every 50.0 µs, of two processors 100; the server takes 30.0 of these, the rest is the load's \
-             own, and idle. A server that decides nothing would be 5.00 times the peer, and with our handler as fast as in \
-             process 4.00 times. So the target is out of reach with this TLS and this handler."
+            "a request comes every 50.0 µs, which are 100 of two processors; the server takes 30.0 of these, the load and \
+             idling the others. With a server that decides nothing the ratio would be 5.00, and with our handler added, as fast as \
+             in process, 4.00. So the target is out of reach with this TLS and this handler."
         );
         assert_eq!(
             why("memory.idle", "", 3_145_728.0, None),
@@ -432,7 +433,8 @@ mod tests {
         assert_eq!(
             why("guest.compile", "", 1.024, Some(4.096)),
             "1.00 KiB at 1.00 µs a byte; the SDK-built peer 2.00 KiB at 2.00 µs a byte; the empty policy 0.50 KiB at \
-             1.00 µs a byte, at which the target takes a module of at most 0.36 KiB."
+             1.00 µs a byte, at which the target takes a module of at most 0.36 KiB. What takes Cranelift how long, and what \
+             was tried, is in ARCHITECTURE.md."
         );
         assert_eq!(
             why("policy-server.cpu", "20kb", 2000.0, None),
@@ -442,7 +444,8 @@ mod tests {
         assert_eq!(
             why("size.binary", "", 8192.0, Some(12_288.0)),
             "by the symbols of a build without the profile, in KiB: b 3.00, webhook 2.00, a 1.00. Libraries alone, without \
-             any of our code, would be 2.00 times."
+             any of our code, would be 2.00 times. What aws-lc could be built without, and what that costs, is in \
+             ARCHITECTURE.md."
         );
         // Not measured.
         assert_eq!(why("https.p99", "4kb", 1.0, None), "");

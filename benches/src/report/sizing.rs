@@ -22,8 +22,8 @@ fn advice(results: &Results) -> Option<String> {
         results.sections.values().find_map(|record| record.charts.get(chart)?.get(line)).cloned()
     };
     let start = line("accounts.start", &format!("{OURS}, everything held"))?;
-    let mut text = "Written by `make bench`, from what [BENCHMARKS.md](../BENCHMARKS.md) has. Memory is the same on other \
-                    machines, times are not.\n\n\
+    let mut text = "Written by `make bench`, from what [BENCHMARKS.md](../BENCHMARKS.md) has, with a simulated API \
+                    server that answers at once. On other machines times differ.\n\n\
                     | ServiceAccounts, a tenth of them with a role | resident memory | from start until all are held |\n\
                     | ---: | ---: | ---: |\n"
         .to_owned();
@@ -35,7 +35,8 @@ fn advice(results: &Results) -> Option<String> {
     let a_second = |id: &str| Some(thousands((1e6 / results.figure(id, OURS)? / 100.0).round() * 100.0));
     let _ = write!(
         text,
-        "\nOne core answers some {} reviews of 4 KB a second, {} of 20 KB, and {} of 4 KB when each comes over a new connection.",
+        "\nBy processor time a core is good for some {} reviews of 4 KB a second, {} of 20 KB, and {} of 4 KB when each comes over \
+         a new connection.",
         a_second("https.cpu.4kb")?,
         a_second("https.cpu.20kb")?,
         a_second("https.new.cpu.4kb")?,

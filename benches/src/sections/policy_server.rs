@@ -27,7 +27,6 @@ const CONNECTIONS: u32 = 8;
 
 pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<()> {
     let Some(program) = context.policy_server.clone() else { return Ok(()) };
-    let (server, url) = start(context, record, &program)?;
     let [small, medium, _] = &context.pods;
     let left_alone = small.left_alone()?;
     // What is measured, whose it is, the policy, the pod.
@@ -46,6 +45,8 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
     }
     for round in 0..context.effort.rounds {
         eprintln!("bench: policy-server: round {} of {}", round + 1, context.effort.rounds);
+        // A new process, for how its memory lies may stay with one for as long as it runs.
+        let (server, url) = start(context, record, &program)?;
         for (id, name, policy, pod) in &loads {
             let url = format!("{url}/validate/{policy}");
             let load = Load { url: &url, body: Some(&pod.file), connections: CONNECTIONS, close: false };

@@ -42,7 +42,7 @@ pub(crate) struct Effort {
     pub(crate) rounds: u32,
     /// How long one load lasts.
     pub(crate) seconds: u32,
-    /// The same two for webhooks under load and for handlers: what is shared with others spreads, so more rounds, and shorter.
+    /// The same two for servers under load and for handlers: what is shared with others spreads, so more rounds, and shorter.
     pub(crate) load_rounds: u32,
     pub(crate) load_seconds: u32,
     /// Processor time for each pod in process, in each round.

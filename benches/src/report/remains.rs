@@ -201,10 +201,12 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
             };
             Some(format!(
                 "policy-server takes {} µs of it around the empty policy, and the guest alone {} µs; {} µs are what \
-                 policy-server does with its answer, and what differs between runs.",
+                 policy-server does with its answer, and what differs between runs. With a guest that takes nothing it would \
+                 be {} times the empty policy.",
                 three_digits(empty),
                 three_digits(guest),
-                three_digits(row.ours - empty - guest)
+                three_digits(row.ours - empty - guest),
+                three_digits((row.ours - guest) / empty)
             ))
         }
         _ => None,
@@ -439,7 +441,8 @@ mod tests {
         assert_eq!(
             why("policy-server.cpu", "20kb", 2000.0, None),
             "policy-server takes 1,500 µs of it around the empty policy, and the guest alone 100 µs; 400 µs are what \
-             policy-server does with its answer, and what differs between runs."
+             policy-server does with its answer, and what differs between runs. With a guest that takes nothing it would be \
+             1.27 times the empty policy."
         );
         assert_eq!(
             why("size.binary", "", 8192.0, Some(12_288.0)),

@@ -43,17 +43,17 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
                 .map(|(name, policy)| (id.clone(), name, policy, pod)),
         );
     }
-    for round in 0..context.effort.rounds {
-        eprintln!("bench: policy-server: round {} of {}", round + 1, context.effort.rounds);
+    for round in 0..context.effort.load_rounds {
+        eprintln!("bench: policy-server: round {} of {}", round + 1, context.effort.load_rounds);
         // A new process, for how its memory lies may stay with one for as long as it runs.
         let (server, url) = start(context, record, &program)?;
         for (id, name, policy, pod) in &loads {
             let url = format!("{url}/validate/{policy}");
             let load = Load { url: &url, body: Some(&pod.file), connections: CONNECTIONS, close: false };
-            record.command(wrk::shown(load, context.effort.seconds));
+            record.command(wrk::shown(load, context.effort.load_seconds));
             // The first second is not counted.
             let cost = wrk::measure(context, &server, load, 1)
-                .and_then(|_| wrk::measure(context, &server, load, context.effort.seconds));
+                .and_then(|_| wrk::measure(context, &server, load, context.effort.load_seconds));
             match cost {
                 Ok(cost) => record.add(id, name, cost.cpu),
                 Err(error) => record.fail(&format!("{id}, {name}"), &error),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::results::{EMPTY, FLOOR, GO, LIBRARIES, OURS, Results, SDK};
+use crate::results::{EMPTY, FLOOR, GO, LIBRARIES, OURS, Results, SDK, median};
 
 /// Which peers are given.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +120,7 @@ pub(crate) fn table(results: &Results, peers: Peers) -> String {
             let (ours, theirs) = (figure(OURS), row.peer.and_then(figure));
             let shown =
                 |figure: Option<f64>| figure.map_or_else(|| "–".to_owned(), |figure| row.unit.show(figure));
-            let ratio = row.ratio(ours, theirs, *target);
+            let ratio = median(&row.ratios(results, *size, *target));
             let cells = [
                 row.what.to_owned(),
                 size.unwrap_or_default().to_owned(),
@@ -148,6 +148,8 @@ pub(crate) struct Unmet {
     pub(crate) peer: Option<f64>,
     /// How many times better it is to be.
     pub(crate) least: Option<f64>,
+    /// How many times better it was, round by round.
+    pub(crate) ratios: Vec<f64>,
 }
 
 /// All of them, in the table's order.
@@ -157,14 +159,16 @@ pub(crate) fn unmet(results: &Results, peers: Peers) -> Vec<Unmet> {
         for (size, target) in row.cases {
             let figure = |whose: &str| results.figure(&row.figure(*size), whose);
             let (ours, peer) = (figure(OURS), row.peer.and_then(figure));
-            let ratio = row.ratio(ours, peer, *target);
+            let ratios = row.ratios(results, *size, *target);
+            let ratio = median(&ratios);
             if let (Some(ours), "no") = (ours, row.met(ours, ratio, *target, peers)) {
                 let shown = row.unit.show(ours);
                 let least = match target {
                     Better(least) => Some(*least),
                     _ => None,
                 };
-                unmet.push(Unmet { what: row.what, id: row.id, size: slug(*size), ours, shown, peer, least });
+                let size = slug(*size);
+                unmet.push(Unmet { what: row.what, id: row.id, size, ours, shown, peer, least, ratios });
             }
         }
     }
@@ -196,15 +200,19 @@ impl Row {
         }
     }
 
-    fn ratio(&self, ours: Option<f64>, theirs: Option<f64>, target: Target) -> Option<f64> {
-        let (ours, theirs) = (ours?, theirs?);
-        let ratio = match target {
-            Within(_) => ours / theirs,
-            _ if self.unit == PerSecond => ours / theirs,
-            _ => theirs / ours,
+    /// Round by round; of the medians when the two were not measured in the same rounds.
+    fn ratios(&self, results: &Results, size: Size, target: Target) -> Vec<f64> {
+        let Some(peer) = self.peer else { return Vec::new() };
+        let (one, another) = match target {
+            Within(_) => (peer, OURS),
+            _ if self.unit == PerSecond => (peer, OURS),
+            _ => (OURS, peer),
         };
+        let figure = self.figure(size);
+        let of_medians = || Some(vec![results.figure(&figure, another)? / results.figure(&figure, one)?]);
+        let ratios = results.ratios(&figure, one, another).or_else(of_medians).unwrap_or_default();
         // Both may be nothing.
-        ratio.is_finite().then_some(ratio)
+        ratios.into_iter().filter(|ratio| ratio.is_finite()).collect()
     }
 
     fn met(&self, ours: Option<f64>, ratio: Option<f64>, target: Target, peers: Peers) -> &'static str {

@@ -132,8 +132,7 @@ const INTRODUCTION: &str = "\
 Written by `make bench`, from what it measured on the machine below. Only ratios carry over to other machines: both sides
 were measured there, taking turns. A figure with a spread is the median of its rounds; \"spread\" is how far the furthest round was
 from it, ours and the peer's. The others were taken once. The ratio says how many times better ours is; where the target is \"at most so many times\", how
-many times the peer's cost ours is. It is the median of the rounds' ratios, for what changes about the machine meanwhile changes
-both sides of a round; so it may differ from the ratio of the two medians.
+many times the peer's cost ours is.
 
 `make bench` runs everything; `GO_WEBHOOK=…` names the program of the Go webhook and `POLICY_SERVER=…` that of policy-server.
 Where the time goes is measured when `perf` is there. A run that was ended is taken up where it was. `target/release/bench https` measures one section again (`bench --help`).

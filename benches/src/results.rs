@@ -69,16 +69,12 @@ impl Results {
 
     /// How far its rounds are from the median, as a part of it.
     pub(crate) fn spread(&self, id: &str, whose: &str) -> Option<f64> {
-        self.sections.values().find_map(|record| spread(record.figures.get(id)?.get(whose)?))
+        spread(self.rounds(id, whose)?)
     }
 
-    /// How many times one's figure another's is, round by round: what changes about the machine meanwhile changes both.
-    /// None when it was not measured in the same number of rounds.
-    pub(crate) fn ratios(&self, id: &str, one: &str, another: &str) -> Option<Vec<f64>> {
-        let figure = self.sections.values().find_map(|record| record.figures.get(id))?;
-        let (one, another) = (figure.get(one)?, figure.get(another)?);
-        let pairs = one.iter().zip(another);
-        (one.len() == another.len()).then(|| pairs.map(|(one, another)| another / one).collect())
+    /// A figure, round by round.
+    pub(crate) fn rounds(&self, id: &str, whose: &str) -> Option<&[f64]> {
+        self.sections.values().find_map(|record| record.figures.get(id)?.get(whose)).map(Vec::as_slice)
     }
 
     /// The median of a figure, whichever section measured it.
@@ -159,21 +155,6 @@ mod tests {
             [&[][..], &[3.0], &[2.0, 2.0], &[9.0, 12.0, 10.0], &[0.0, 0.0]].map(spread),
             [None, None, Some(0.0), Some(0.2), None]
         );
-    }
-
-    #[test]
-    fn ratios_are_of_the_same_round() {
-        let mut record = Record::default();
-        for sample in [10.0, 20.0, 40.0] {
-            record.add("a", OURS, sample);
-            record.add("a", GO, sample * 2.0 + 10.0);
-        }
-        record.add("b", OURS, 1.0);
-        record.add("b", GO, 1.0);
-        record.add("b", GO, 2.0);
-        let results = Results { complete: true, sections: [("any".to_owned(), record)].into() };
-        assert_eq!(results.ratios("a", OURS, GO), Some(vec![3.0, 2.5, 2.25]));
-        assert_eq!([results.ratios("b", OURS, GO), results.ratios("c", OURS, GO)], [None, None]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::results::{EMPTY, FLOOR, GO, LIBRARIES, OURS, Results, SDK, median};
+use crate::results::{EMPTY, FLOOR, GO, LIBRARIES, OURS, Results, SDK};
 
 /// Which peers are given.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +120,7 @@ pub(crate) fn table(results: &Results, peers: Peers) -> String {
             let (ours, theirs) = (figure(OURS), row.peer.and_then(figure));
             let shown =
                 |figure: Option<f64>| figure.map_or_else(|| "–".to_owned(), |figure| row.unit.show(figure));
-            let ratio = median(&row.ratios(results, *size, *target));
+            let ratio = row.ratio(ours, theirs, *target);
             let cells = [
                 row.what.to_owned(),
                 size.unwrap_or_default().to_owned(),
@@ -159,15 +159,14 @@ pub(crate) fn unmet(results: &Results, peers: Peers) -> Vec<Unmet> {
         for (size, target) in row.cases {
             let figure = |whose: &str| results.figure(&row.figure(*size), whose);
             let (ours, peer) = (figure(OURS), row.peer.and_then(figure));
-            let ratios = row.ratios(results, *size, *target);
-            let ratio = median(&ratios);
+            let ratio = row.ratio(ours, peer, *target);
             if let (Some(ours), "no") = (ours, row.met(ours, ratio, *target, peers)) {
                 let shown = row.unit.show(ours);
                 let least = match target {
                     Better(least) => Some(*least),
                     _ => None,
                 };
-                let size = slug(*size);
+                let (ratios, size) = (row.ratios(results, *size, *target), slug(*size));
                 unmet.push(Unmet { what: row.what, id: row.id, size, ours, shown, peer, least, ratios });
             }
         }
@@ -200,19 +199,26 @@ impl Row {
         }
     }
 
-    /// Round by round; of the medians when the two were not measured in the same rounds.
-    fn ratios(&self, results: &Results, size: Size, target: Target) -> Vec<f64> {
-        let Some(peer) = self.peer else { return Vec::new() };
-        let (one, another) = match target {
-            Within(_) => (peer, OURS),
-            _ if self.unit == PerSecond => (peer, OURS),
-            _ => (OURS, peer),
+    fn ratio(&self, ours: Option<f64>, theirs: Option<f64>, target: Target) -> Option<f64> {
+        let (ours, theirs) = (ours?, theirs?);
+        let ratio = match target {
+            Within(_) => ours / theirs,
+            _ if self.unit == PerSecond => ours / theirs,
+            _ => theirs / ours,
         };
-        let figure = self.figure(size);
-        let of_medians = || Some(vec![results.figure(&figure, another)? / results.figure(&figure, one)?]);
-        let ratios = results.ratios(&figure, one, another).or_else(of_medians).unwrap_or_default();
         // Both may be nothing.
-        ratios.into_iter().filter(|ratio| ratio.is_finite()).collect()
+        ratio.is_finite().then_some(ratio)
+    }
+
+    /// Round by round, when both were measured in the same ones.
+    fn ratios(&self, results: &Results, size: Size, target: Target) -> Vec<f64> {
+        let id = self.figure(size);
+        let rounds = |whose| results.rounds(&id, whose);
+        let Some((ours, theirs)) = self.peer.and_then(|peer| rounds(OURS).zip(rounds(peer))) else {
+            return Vec::new();
+        };
+        let pairs = ours.iter().zip(theirs).filter(|_| ours.len() == theirs.len());
+        pairs.filter_map(|(ours, theirs)| self.ratio(Some(*ours), Some(*theirs), target)).collect()
     }
 
     fn met(&self, ours: Option<f64>, ratio: Option<f64>, target: Target, peers: Peers) -> &'static str {
@@ -362,6 +368,32 @@ mod tests {
         assert_eq!(missing("policy: compilation"), "not measured");
         assert_eq!(missing("handler in process"), "not built: see below");
         assert_eq!(missing("the same without"), "not measured");
+    }
+
+    #[test]
+    fn what_is_not_met_has_the_ratios_of_its_rounds() {
+        let mut record = Record::default();
+        for (ours, theirs) in [(20.0, 210.0), (30.0, 240.0), (25.0, 275.0)] {
+            record.add("https.cpu.4kb", OURS, ours);
+            record.add("https.cpu.4kb", GO, theirs);
+            record.add("https.rate.4kb", OURS, theirs);
+            record.add("https.rate.4kb", GO, ours * 2.0);
+        }
+        // Not of the same rounds.
+        record.add("https.cpu.20kb", OURS, 50.0);
+        record.add("https.cpu.20kb", GO, 60.0);
+        record.add("https.cpu.20kb", GO, 70.0);
+        let results = Results { complete: true, sections: [("https".to_owned(), record)].into() };
+        let unmet = unmet(&results, Peers { go_webhook: true, policy_server: false });
+        let ratios: Vec<_> = unmet.into_iter().map(|row| (row.id, row.size, row.ratios)).collect();
+        assert_eq!(
+            ratios,
+            [
+                ("https.cpu", "4kb".to_owned(), vec![10.5, 8.0, 11.0]),
+                ("https.cpu", "20kb".to_owned(), vec![]),
+                ("https.rate", "4kb".to_owned(), vec![5.25, 4.0, 5.5]),
+            ]
+        );
     }
 
     #[test]

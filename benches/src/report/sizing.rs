@@ -22,8 +22,8 @@ fn advice(results: &Results) -> Option<String> {
         results.sections.values().find_map(|record| record.charts.get(chart)?.get(line)).cloned()
     };
     let start = line("accounts.start", &format!("{OURS}, everything held"))?;
-    let mut text = "Written by `make bench`, from what [BENCHMARKS.md](../BENCHMARKS.md) has, with a simulated API \
-                    server that answers at once. On other machines times differ.\n\n\
+    let mut text = "Written by `make bench`, from what [BENCHMARKS.md](../BENCHMARKS.md) has. On other machines \
+                    times differ. The table is of a simulated API server, which answers at once.\n\n\
                     | ServiceAccounts, a tenth of them with a role | resident memory | from start until all are held |\n\
                     | ---: | ---: | ---: |\n"
         .to_owned();

@@ -45,7 +45,7 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
     }
     for round in 0..context.effort.load_rounds {
         eprintln!("bench: policy-server: round {} of {}", round + 1, context.effort.load_rounds);
-        // A new process, for how its memory lies may stay with one for as long as it runs.
+        // A new process, so that no figure rests on what a single one happens to be like.
         let (server, url) = start(context, record, &program)?;
         for (id, name, policy, pod) in &loads {
             let url = format!("{url}/validate/{policy}");

@@ -3,6 +3,9 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 
+#[cfg(not(target_arch = "wasm32"))]
+use wide::u8x16;
+
 use crate::ascii::{holds, parts};
 
 /// Whether a pod runs on Windows, where paths have another form and no case.
@@ -26,13 +29,7 @@ impl<'p> NormalPath<'p> {
         // Nearly all paths are in it, but for the `/` in front.
         if os == Os::Unix {
             let rest = path.strip_prefix('/').unwrap_or(path);
-            let (mut before, mut is_normal) = (b'/', true);
-            // To the end, whatever is found, so that many are looked at together.
-            for byte in rest.bytes() {
-                is_normal &= !(before == b'/' && (byte == b'/' || byte == b'.'));
-                before = byte;
-            }
-            if is_normal && before != b'/' {
+            if is_normal(rest) {
                 return Self(Cow::Borrowed(rest));
             }
         }
@@ -75,6 +72,35 @@ impl<'p> NormalPath<'p> {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether no part of a path is empty or begins with a dot.
+fn is_normal(path: &str) -> bool {
+    let begins_part = |byte: u8| byte != b'/' && byte != b'.';
+    // Many are looked at together: a slash that something else than the beginning of a part comes after.
+    #[cfg(not(target_arch = "wasm32"))]
+    if let (Some(first), Some((_, last))) = (path.bytes().next(), path.as_bytes().split_last_chunk::<17>()) {
+        let wrong = |bytes: &[u8; 17]| {
+            let (Some(slashes), Some(after)) = (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) else {
+                return 0;
+            };
+            let is = |block: &[u8; 16], byte| u8x16::from(*block).simd_eq(u8x16::splat(byte));
+            (is(slashes, b'/') & (is(after, b'/') | is(after, b'.'))).to_bitmask()
+        };
+        let mut rest = path.as_bytes();
+        let mut found = wrong(last);
+        while let Some((block, _)) = rest.split_first_chunk::<17>() {
+            found |= wrong(block);
+            rest = rest.get(16..).unwrap_or_default();
+        }
+        return found == 0 && begins_part(first) && !path.ends_with('/');
+    }
+    let (mut before, mut is_normal) = (b'/', true);
+    for byte in path.bytes() {
+        is_normal &= before != b'/' || begins_part(byte);
+        before = byte;
+    }
+    is_normal && before != b'/'
 }
 
 /// The path of a file in a mounted folder, as a process in the container writes it. `C:` is put before it on
@@ -172,6 +198,18 @@ mod tests {
             ("/a/", Some("b/c")),
         ] {
             assert_eq!(path.below(&NormalPath::new(folder, Os::Unix)), rest, "{folder}");
+        }
+    }
+
+    /// With both of its characters at each place, in paths of any length that matters.
+    #[test]
+    fn normal_paths() {
+        for (length, at) in (0..40_usize).flat_map(|length| (0..=length).map(move |at| (length, at))) {
+            for text in ["", "/", ".", "//", "/.", "a/", "a."] {
+                let path = "a".repeat(at) + text + &"a".repeat(length - at);
+                let expected = path.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
+                assert_eq!(is_normal(&path), expected, "{path}");
+            }
         }
     }
 

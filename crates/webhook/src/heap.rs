@@ -63,9 +63,32 @@ fn staggered(size: usize) -> usize {
     if PAGES.contains(&size) { size + STAGGER } else { size }
 }
 
+/// What buffers for a TLS record may come to.
+///
+/// rustls' grows for each record anew, by 4 KiB at a time, and becomes small again: a long record was copied three times on the
+/// way. So what grows from page to page takes room for all of it with its first step.
+const GROWING: RangeInclusive<usize> = 4 << 10..=32 << 10;
+
+/// How many bytes may be used of what was allocated, as far as it is known.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "it is declared as in malloc.h, and takes what `malloc` gave")]
+unsafe fn usable(ptr: *mut u8) -> usize {
+    unsafe extern "C" {
+        /// <https://man7.org/linux/man-pages/man3/malloc_usable_size.3.html>
+        fn malloc_usable_size(ptr: *mut u8) -> usize;
+    }
+    unsafe { malloc_usable_size(ptr) }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+#[allow(unsafe_code, reason = "as the other one")]
+unsafe fn usable(_: *mut u8) -> usize {
+    0
+}
+
 #[allow(
     unsafe_code,
-    reason = "each call is handed on as it came or for some bytes more, or is the default of the trait"
+    reason = "each call is handed on as it came or for some bytes more, or there is room, or it is the default of the trait"
 )]
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -81,6 +104,12 @@ unsafe impl GlobalAlloc for Heap {
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if new_size > layout.size() && GROWING.contains(&layout.size()) && GROWING.contains(&new_size) {
+            if unsafe { usable(ptr) } >= new_size {
+                return ptr;
+            }
+            return unsafe { System.realloc(ptr, layout, staggered(*GROWING.end())) };
+        }
         if !LARGE.contains(&layout.size()) || new_size > layout.size() / 2 {
             return unsafe { System.realloc(ptr, layout, staggered(new_size)) };
         }
@@ -103,12 +132,8 @@ mod tests {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[allow(unsafe_code, reason = "an allocator is called with the layouts that it gave memory for")]
     fn buffers_of_pages_take_a_little_more() {
-        unsafe extern "C" {
-            /// <https://man7.org/linux/man-pages/man3/malloc_usable_size.3.html>
-            fn malloc_usable_size(ptr: *mut u8) -> usize;
-        }
         // What is larger is rounded up to pages, so it could not be seen.
-        let is_staggered = |ptr, size: usize| unsafe { malloc_usable_size(ptr) } >= size + STAGGER;
+        let is_staggered = |ptr, size: usize| unsafe { usable(ptr) } >= size + STAGGER;
         for (size, expected) in
             [(100, false), (4000, false), (4096, true), (24 << 10, true), (96 << 10, true)]
         {
@@ -123,6 +148,29 @@ mod tests {
             }
         }
         assert_eq!([usize::MAX, (128 << 10) + 1].map(staggered), [usize::MAX, (128 << 10) + 1]);
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[allow(unsafe_code, reason = "an allocator is called with the layouts that it gave memory for")]
+    fn what_grows_from_page_to_page_is_copied_once() {
+        let layout = |size| Layout::from_size_align(size, 1).unwrap();
+        let bytes: Vec<u8> = (0..4096).map(|i| (i / 7) as u8).collect();
+        unsafe {
+            let old = Heap.alloc(layout(4096));
+            old.copy_from(bytes.as_ptr(), 4096);
+            // So that it cannot grow where it is.
+            let behind = Heap.alloc(layout(4096));
+            let first = Heap.realloc(old, layout(4096), 8192);
+            let mut sizes = [8192, 16384, 32768].windows(2).map(|pair| (pair[0], pair[1]));
+            assert!(sizes.all(|(size, larger)| Heap.realloc(first, layout(size), larger) == first));
+            assert_eq!(std::slice::from_raw_parts(first, 4096), bytes);
+            Heap.dealloc(first, layout(32768));
+            Heap.dealloc(behind, layout(4096));
+            let large = Heap.realloc(Heap.alloc(layout(32768)), layout(32768), 65536);
+            assert!(usable(large) >= 65536);
+            Heap.dealloc(large, layout(65536));
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! From a request to a response: which paths there are, and what is refused before anything is read.
 
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,13 +12,14 @@ use hyper::body::Body;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::admission::{Admission, Task};
 use crate::debug::Debug;
 use crate::health::Health;
-use crate::metrics::{self, Metrics, RequestLabels};
+use crate::metrics::{self, Counter, Metrics, RequestLabels};
 use crate::status::Failure;
 
 mod body;
@@ -46,6 +50,15 @@ struct Shared {
     health: Arc<Health>,
     metrics: Metrics,
     budget: Budget,
+    mutations: Reviews,
+    validations: Reviews,
+}
+
+/// What each review counts, found in the families by the first one: finding it takes longer than counting.
+#[derive(Default)]
+struct Reviews {
+    answered: OnceLock<Counter>,
+    seconds: OnceLock<Histogram>,
 }
 
 /// What a listener serves besides `/healthz`, `/readyz` and `/metrics`.
@@ -63,7 +76,8 @@ impl Router {
     #[must_use]
     pub fn new(serves: Serves, health: Arc<Health>, metrics: Metrics) -> Self {
         let budget = Budget::new(HELD, metrics.body_bytes.clone());
-        Self(Arc::new(Shared { serves, health, metrics, budget }))
+        let (mutations, validations) = Default::default();
+        Self(Arc::new(Shared { serves, health, metrics, budget, mutations, validations }))
     }
 
     /// Answers a request that came over a connection, and counts it. The connection is told when the answer takes
@@ -75,9 +89,29 @@ impl Router {
             Ok(answer) => answer,
             Err(failure) => failed(&failure),
         };
-        let labels = RequestLabels { verb, path: path.name(), code: answer.status().as_u16() };
-        self.0.metrics.http_requests.get_or_create(&labels).inc();
+        self.count(verb, path, answer.status());
         answer
+    }
+
+    fn count(&self, verb: &'static str, path: Path, status: StatusCode) {
+        let Shared { metrics, mutations, validations, .. } = &*self.0;
+        let labels = RequestLabels { verb, path: path.name(), code: status.as_u16() };
+        let counter = || metrics.http_requests.get_or_create_owned(&labels);
+        match (path, verb, status) {
+            (Path::Mutate, "POST", StatusCode::OK) => mutations.answered.get_or_init(counter).inc(),
+            (Path::Validate, "POST", StatusCode::OK) => validations.answered.get_or_init(counter).inc(),
+            _ => counter().inc(),
+        }
+    }
+
+    /// How long reviews take.
+    fn seconds(&self, task: Task) -> &Histogram {
+        let Shared { metrics, mutations, validations, .. } = &*self.0;
+        let (reviews, path) = match task {
+            Task::Mutate => (mutations, Path::Mutate),
+            Task::Validate => (validations, Path::Validate),
+        };
+        reviews.seconds.get_or_init(|| metrics.request_seconds.get_or_create_owned(&path.name().into()))
     }
 
     async fn answer<B: Body<Data = Bytes>>(
@@ -90,10 +124,10 @@ impl Router {
         let Shared { serves, health, .. } = &*self.0;
         match (path, serves) {
             (Path::Mutate, Serves::Admission(admission)) => {
-                self.review(admission, Task::Mutate, path, parts, body, connection).await
+                self.review(admission, Task::Mutate, parts, body, connection).await
             }
             (Path::Validate, Serves::Admission(admission)) => {
-                self.review(admission, Task::Validate, path, parts, body, connection).await
+                self.review(admission, Task::Validate, parts, body, connection).await
             }
             (Path::Healthz, _) => read_only(&parts, || Ok(text(StatusCode::OK, "ok\n".to_owned()))),
             (Path::Readyz, _) => read_only(&parts, || {
@@ -119,7 +153,6 @@ impl Router {
         &self,
         admission: &Admission,
         task: Task,
-        path: Path,
         parts: Parts,
         body: B,
         connection: &GiveWay,
@@ -139,15 +172,16 @@ impl Router {
         let work = async {
             let late =
                 Failure::new(StatusCode::REQUEST_TIMEOUT, "the body took too long: expected it within 10 s");
-            let body = timeout(BODY_TIME, body::read(body, &share)).await.map_err(|_| late)??;
+            let body = within(BODY_TIME, body::read(body, &share)).await.ok_or(late)??;
             let started = Instant::now();
             let late = Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long");
-            let answer = timeout(ANSWER_TIME, admission.review(&body, task, traceparent.as_deref())).await;
-            let seconds = started.elapsed().as_secs_f64();
-            self.0.metrics.request_seconds.get_or_create(&path.name().into()).observe(seconds);
-            let answer = answer.map_err(|_| late)??;
+            let answer = within(ANSWER_TIME, admission.review(&body, task, traceparent.as_deref())).await;
+            let ended = Instant::now();
+            let seconds = (ended - started).as_secs_f64();
+            self.seconds(task).observe(seconds);
+            let answer = answer.ok_or(late)??;
             drop(body);
-            share.turn_into_answer(answer.len(), &connection.0).await.map_err(|_| body::NO_ROOM)?;
+            share.turn_into_answer(answer.len(), &connection.0, ended).await.map_err(|_| body::NO_ROOM)?;
             Ok(answer)
         };
         match share.unless_it_gives_way(work).await.unwrap_or(Err(body::NO_ROOM)) {
@@ -161,6 +195,16 @@ impl Router {
                 Err(failure)
             }
         }
+    }
+}
+
+/// What a future says within a time from when it first has to wait, which most need not: then there is no timer.
+async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let first = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+    match first {
+        Poll::Ready(said) => Some(said),
+        Poll::Pending => timeout(time, future).await.ok(),
     }
 }
 

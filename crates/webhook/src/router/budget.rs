@@ -63,7 +63,7 @@ enum Taken {
 }
 
 impl Budget {
-    /// Room for `limit` bytes; `gauge` says how many are held.
+    /// Room for `limit` bytes; `gauge` says how many are held, and nobody else sets it.
     pub(crate) fn new(limit: usize, gauge: Gauge) -> Self {
         Self(Arc::new(Shared { limit, gauge, held: Mutex::default(), freed: Notify::new() }))
     }
@@ -83,46 +83,61 @@ impl Budget {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives back what the body took.
-    fn turn_into_answer(&self, key: u64, connection: &Arc<Notify>) {
-        let held = &mut *self.held();
-        let Some(entry) = held.shares.get_mut(&key) else { return };
-        let bytes = std::mem::take(&mut entry.bytes);
-        held.bytes -= bytes;
-        held.leaving -= if entry.leaving { bytes } else { 0 };
-        entry.leaving = false;
-        entry.since = Instant::now();
-        entry.give_way = connection.clone();
-        self.0.gauge.dec_by(bytes as i64);
-        self.0.freed.notify_waiters();
+    fn take(&self, key: u64, bytes: usize) -> Taken {
+        let mut held = self.held();
+        let taken = held.take(key, bytes, self.0.limit);
+        self.0.gauge.set(held.bytes as i64);
+        taken
     }
 
-    fn take(&self, key: u64, bytes: usize) -> Taken {
-        let held = &mut *self.held();
-        let Some(entry) = held.shares.get_mut(&key).filter(|entry| !entry.leaving) else { return Taken::No };
-        let over = (held.bytes + bytes).saturating_sub(self.0.limit);
+    /// Gives back what the body took, and takes so much for the answer.
+    fn take_for_answer(&self, key: u64, bytes: usize, connection: &Arc<Notify>, now: Instant) -> Taken {
+        let mut held = self.held();
+        held.give_back(key);
+        if let Some(entry) = held.shares.get_mut(&key) {
+            entry.since = now;
+            entry.give_way = connection.clone();
+        }
+        let taken = held.take(key, bytes, self.0.limit);
+        self.0.gauge.set(held.bytes as i64);
+        drop(held);
+        self.0.freed.notify_waiters();
+        taken
+    }
+}
+
+impl Held {
+    fn take(&mut self, key: u64, bytes: usize, limit: usize) -> Taken {
+        let Some(entry) = self.shares.get_mut(&key).filter(|entry| !entry.leaving) else { return Taken::No };
+        let over = (self.bytes + bytes).saturating_sub(limit);
         if over == 0 {
-            held.bytes += bytes;
+            self.bytes += bytes;
             entry.bytes += bytes;
-            self.0.gauge.inc_by(bytes as i64);
             return Taken::Yes;
         }
-        if bytes > self.0.limit {
+        if bytes > limit {
             return Taken::No;
         }
         let now = Instant::now();
-        while held.leaving < over {
-            let heaviest = held.shares.iter_mut().max_by_key(|(_, entry)| entry.weight(now));
+        while self.leaving < over {
+            let heaviest = self.shares.iter_mut().max_by_key(|(_, entry)| entry.weight(now));
             match heaviest {
                 Some((heaviest, entry)) if *heaviest != key && !entry.leaving && entry.bytes > 0 => {
                     entry.leaving = true;
-                    held.leaving += entry.bytes;
+                    self.leaving += entry.bytes;
                     entry.give_way.notify_one();
                 }
                 _ => return Taken::No,
             }
         }
         Taken::Soon
+    }
+
+    fn give_back(&mut self, key: u64) {
+        let Some(entry) = self.shares.get_mut(&key) else { return };
+        let bytes = std::mem::take(&mut entry.bytes);
+        self.bytes -= bytes;
+        self.leaving -= if std::mem::take(&mut entry.leaving) { bytes } else { 0 };
     }
 }
 
@@ -136,24 +151,32 @@ impl Entry {
 impl Share {
     /// Takes room for so many bytes more, as soon as those who were told to give way have done so.
     pub(crate) async fn grow(&self, bytes: usize) -> Result<(), NoRoom> {
+        self.once_taken(bytes, || self.budget.take(self.key, bytes)).await
+    }
+
+    /// When `take` said that others were told to give way, room is taken as soon as they have.
+    async fn once_taken(&self, bytes: usize, take: impl FnOnce() -> Taken) -> Result<(), NoRoom> {
+        let mut freed = self.budget.0.freed.notified();
+        let mut taken = take();
         loop {
-            let freed = self.budget.0.freed.notified();
-            match self.budget.take(self.key, bytes) {
+            match taken {
                 Taken::Yes => return Ok(()),
                 Taken::Soon => freed.await,
                 Taken::No => return Err(NoRoom),
             }
+            freed = self.budget.0.freed.notified();
+            taken = self.budget.take(self.key, bytes);
         }
     }
 
-    /// From now on it is an answer that is held, of so many bytes, and `connection` hears when it has to give way.
+    /// From `now` on it is an answer that is held, of so many bytes, and `connection` hears when it has to give way.
     pub(crate) async fn turn_into_answer(
         &self,
         bytes: usize,
         connection: &Arc<Notify>,
+        now: Instant,
     ) -> Result<(), NoRoom> {
-        self.budget.turn_into_answer(self.key, connection);
-        self.grow(bytes).await
+        self.once_taken(bytes, || self.budget.take_for_answer(self.key, bytes, connection, now)).await
     }
 
     /// Does the work, unless this share has to give way before it is done.
@@ -169,11 +192,9 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         let mut held = self.budget.held();
-        if let Some(entry) = held.shares.remove(&self.key) {
-            held.bytes -= entry.bytes;
-            held.leaving -= if entry.leaving { entry.bytes } else { 0 };
-            self.budget.0.gauge.dec_by(entry.bytes as i64);
-        }
+        held.give_back(self.key);
+        held.shares.remove(&self.key);
+        self.budget.0.gauge.set(held.bytes as i64);
         drop(held);
         self.budget.0.freed.notify_waiters();
     }

@@ -66,10 +66,14 @@ impl Activity {
     }
 
     pub(super) fn enter(&self, phase: Phase) {
-        self.0.phase.store(self.now() << 3 | phase as u64, Ordering::Relaxed);
+        self.enter_at(phase, self.now());
+    }
+
+    fn enter_at(&self, phase: Phase, now: u64) {
+        self.0.phase.store(now << 3 | phase as u64, Ordering::Relaxed);
         self.0.waits.store(0, Ordering::Relaxed);
         if matches!(phase, Phase::Head | Phase::Body) {
-            self.mark(&self.0.busy);
+            mark(&self.0.busy, || now);
         }
     }
 
@@ -86,8 +90,9 @@ impl Activity {
 
     /// The first bytes of the next request have come.
     pub(super) fn begin_next(&self) {
-        self.0.prompt.store(self.is_recent(), Ordering::Relaxed);
-        self.enter(Phase::Head);
+        let now = self.now();
+        self.0.prompt.store(self.is_recent(now), Ordering::Relaxed);
+        self.enter_at(Phase::Head, now);
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -121,29 +126,22 @@ impl Activity {
         self.0.waits.store(0, Ordering::Relaxed);
         self.rest();
         if self.phase() != Phase::Idle {
-            self.mark(&self.0.busy);
+            mark(&self.0.busy, || self.now());
         }
     }
 
     /// It has to wait for the other side, who has sent nothing more.
     pub(super) fn wait(&self) {
-        self.mark(&self.0.waits);
+        mark(&self.0.waits, || self.now());
     }
 
     /// A write cannot go on, or does again.
     pub(super) fn stall(&self, stalls: bool) {
         if stalls {
-            self.mark(&self.0.stalled);
+            mark(&self.0.stalled, || self.now());
             self.wait();
         } else {
             self.0.stalled.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// The first time counts.
-    fn mark(&self, moment: &AtomicU64) {
-        if moment.load(Ordering::Relaxed) == 0 {
-            moment.store(self.now() + 1, Ordering::Relaxed);
         }
     }
 
@@ -177,7 +175,7 @@ impl Activity {
 
     /// It has just answered, and the next request is likely to come soon.
     pub(super) fn is_busy(&self) -> bool {
-        self.0.prompt.load(Ordering::Relaxed) && self.is_at_rest() && self.is_recent()
+        self.0.prompt.load(Ordering::Relaxed) && self.is_at_rest() && self.is_recent(self.now())
     }
 
     /// It is served on a thread of its own from now on.
@@ -199,12 +197,12 @@ impl Activity {
 
     /// Its thread may wait for the caller, but not for one who sends byte after byte.
     pub(super) fn may_block(&self) -> bool {
-        self.has_thread() && self.is_recent()
+        self.has_thread() && self.is_recent(self.now())
     }
 
     /// The phase has just begun.
-    fn is_recent(&self) -> bool {
-        self.since().elapsed() < PATIENCE
+    fn is_recent(&self, now: u64) -> bool {
+        now.saturating_sub(self.0.phase.load(Ordering::Relaxed) >> 3) < PATIENCE.as_millis() as u64
     }
 
     /// It is to end.
@@ -243,6 +241,13 @@ impl Activity {
 
     fn at(&self, milliseconds: u64) -> Instant {
         self.0.origin + Duration::from_millis(milliseconds)
+    }
+}
+
+/// The first time counts.
+fn mark(moment: &AtomicU64, now: impl FnOnce() -> u64) {
+    if moment.load(Ordering::Relaxed) == 0 {
+        moment.store(now() + 1, Ordering::Relaxed);
     }
 }
 

@@ -36,9 +36,9 @@ use crate::metrics::Metrics;
 use crate::router::{GiveWay, Router};
 use crate::shutdown::{self, Phases};
 
-/// What hyper holds of what was read but not taken, in bytes, so the longest head as well. The API server's has some
-/// hundred.
-const BUFFER: usize = 8 << 10;
+/// What hyper holds of what was read but not taken, in bytes: a TLS record, so that a review comes in few parts. The longest
+/// head as well; the API server's has some hundred.
+const BUFFER: usize = 16 << 10;
 /// What is encrypted ahead of the network, in bytes: as much as fits into one TLS record.
 const ENCRYPTED: usize = 16 << 10;
 /// After so long without a request, a connection keeps nothing but its TLS state: a flood of idle ones is cheap.

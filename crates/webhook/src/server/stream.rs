@@ -58,6 +58,9 @@ impl Stream {
 
     /// Reads something, unless there is something left.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.filled().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
         self.settle()?;
         if let Socket::Blocking(reader) = &mut self.socket {
             match waits(|| reader.fill_buf().map(drop)) {
@@ -68,13 +71,11 @@ impl Stream {
         let Self { socket: Socket::Polled { stream, read }, activity, turn } = self else {
             return Poll::Ready(Err(lost()));
         };
-        if read.is_empty() {
-            let piece = poll_piece(stream, turn, cx);
-            if piece.is_pending() {
-                activity.wait();
-            }
-            *read = ready!(piece)?;
+        let piece = poll_piece(stream, turn, cx);
+        if piece.is_pending() {
+            activity.wait();
         }
+        *read = ready!(piece)?;
         Poll::Ready(Ok(()))
     }
 
@@ -225,7 +226,7 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         // A socket holds nothing back. One that has just left its thread is not to keep its buffer while it waits.
-        Poll::Ready(self.settle())
+        Poll::Ready(if self.activity.has_thread() { Ok(()) } else { self.unblock() })
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -26,7 +26,7 @@ use tokio::time::sleep;
 
 use super::activity::Activity;
 
-/// So many have a turn at once. Each holds 100 KB while it has a review of 20 KB, and 20 KB while it rests. More would not
+/// So many have a turn at once. Each holds 120 KB while it has a review of 20 KB, and 30 KB while it rests. More would not
 /// make more work of the processor, and an API server rarely has more connections.
 pub(super) const TURNS: usize = 32;
 /// So many may be slow to send or to read besides.

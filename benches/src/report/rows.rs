@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::results::{EMPTY, FLOOR, GO, LIBRARIES, OURS, Results, SDK};
+use crate::results::{EMPTY, FLOOR, GO, LIBRARIES, OURS, Results, SDK, TEMPLATE};
 
 /// Which peers are given.
 #[derive(Clone, Copy, Debug)]
@@ -85,8 +85,11 @@ const ROWS: &[Row] = &[
     row("program, stripped, as the Go webhook's Dockerfile has it", "size.binary", Bytes, Some(GO), &[(NONE, Better(5.0))]),
     row("resident memory, idle", "memory.idle", Bytes, Some(GO), &[(NONE, Better(3.0))]),
     row("policy: module with metadata", "guest.module", Bytes, Some(SDK), &[(NONE, AtMost(102_400.0))]),
+    row("the same against a peer of another build", "guest.module", Bytes, Some(TEMPLATE), &[(NONE, Recorded)]),
     row("policy: guest's share of a call", "guest.share", Microseconds, Some(SDK), &[(SMALL, Better(10.0)), (MEDIUM, Better(15.0)), (LARGE, Recorded)]),
+    row("the same against a peer of another build", "guest.share", Microseconds, Some(TEMPLATE), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
     row("policy in policy-server: CPU per request", "policy-server.cpu", Microseconds, Some(SDK), &[(SMALL, Better(1.5)), (MEDIUM, Better(1.5))]),
+    row("the same against a peer of another build", "policy-server.cpu", Microseconds, Some(TEMPLATE), &[(SMALL, Recorded), (MEDIUM, Recorded)]),
     row("policy in policy-server: CPU per request", "policy-server.cpu", Microseconds, Some(EMPTY), &[(SMALL, Within(1.6)), (MEDIUM, Within(1.6))]),
     row("policy in policy-server: a pod that is left alone", "policy-server.left-alone", Microseconds, Some(EMPTY), &[(SMALL, Within(1.1))]),
     row("policy in policy-server: a pod that cannot match", "policy-server.no-match", Microseconds, Some(EMPTY), &[(SMALL, Within(1.1))]),
@@ -96,6 +99,7 @@ const ROWS: &[Row] = &[
     row("policy, 10,000 mapping entries in the settings: guest's share", "guest.entries.share", Milliseconds, Some(SDK), &[(SMALL, AtMost(2.0))]),
     row("policy, 10,000 mapping entries: memory beyond the payload, in pages of 64 KiB", "guest.entries.memory", Bytes, None, &[(SMALL, AtMost(65_536.0))]),
     row("policy: compilation", "guest.compile", Milliseconds, Some(SDK), &[(NONE, Better(20.0))]),
+    row("the same against a peer of another build", "guest.compile", Milliseconds, Some(TEMPLATE), &[(NONE, Recorded)]),
     row("policy: fuel", "guest.fuel", Count, Some(SDK), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
 ];
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     context::Context,
     inputs::{self, Input},
-    results::{EMPTY, OURS, Record, SDK},
+    results::{EMPTY, OURS, Record, SDK, TEMPLATE},
     sections::parts,
 };
 
@@ -59,10 +59,11 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
 }
 
 /// Ours and what it is compared with.
-pub(crate) fn policies(context: &Context) -> [(&'static str, PathBuf); 3] {
+pub(crate) fn policies(context: &Context) -> [(&'static str, PathBuf); 4] {
     [
         (OURS, context.policy()),
         (SDK, context.peer_policy("sdk-peer.wasm")),
+        (TEMPLATE, context.peer_policy("sdk-peer-template.wasm")),
         (EMPTY, context.peer_policy("empty.wasm")),
     ]
 }

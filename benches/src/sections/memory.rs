@@ -34,7 +34,7 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
         }
     }
     let large = context.large_cluster()?;
-    for subject in context.webhooks.clone() {
+    for subject in taking_turns(context) {
         eprintln!("bench: memory: {}, with many ServiceAccounts", subject.name);
         match settled(context, &subject, ApiServer::Kubeconfig(&large)) {
             Ok(Memory { resident, peak, file }) => {
@@ -47,7 +47,7 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
     }
     context.end_clusters();
     let small = context.small_cluster()?;
-    for subject in context.webhooks.clone() {
+    for subject in taking_turns(context) {
         eprintln!("bench: memory: {}, with hardly any", subject.name);
         match settled(context, &subject, ApiServer::Kubeconfig(&small)) {
             Ok(Memory { resident, file, .. }) => {
@@ -58,6 +58,11 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
         }
     }
     Ok(())
+}
+
+/// Each webhook in each round.
+fn taking_turns(context: &Context) -> Vec<Subject> {
+    (0..context.effort.rounds).flat_map(|_| context.webhooks.clone()).collect()
 }
 
 /// Memory some time after everything is held.

@@ -15,7 +15,7 @@ use crate::{
     context::Context,
     inputs::{self, Input},
     process::Process,
-    results::{EMPTY, OURS, Record, SDK},
+    results::{EMPTY, OURS, Record, SDK, TEMPLATE},
     sections::guest,
     webhook,
     wrk::{self, Load},
@@ -39,7 +39,7 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
     for pod in [small, medium] {
         let id = format!("policy-server.cpu.{}", pod.size);
         loads.extend(
-            [(OURS, "ours"), (SDK, "sdk-peer"), (EMPTY, "empty")]
+            [(OURS, "ours"), (SDK, "sdk-peer"), (TEMPLATE, "sdk-peer-template"), (EMPTY, "empty")]
                 .map(|(name, policy)| (id.clone(), name, policy, pod)),
         );
     }
@@ -99,10 +99,11 @@ fn policies_file(context: &Context) -> anyhow::Result<Value> {
         let module = format!("file://{}", path.display());
         anyhow::Ok(json!({"module": module, "allowedToMutate": true, "settings": settings}))
     };
-    let [(_, ours), (_, sdk), (_, empty)] = guest::policies(context);
+    let [(_, ours), (_, sdk), (_, template), (_, empty)] = guest::policies(context);
     Ok(json!({
         "ours": policy(&ours, &settings)?,
         "sdk-peer": policy(&sdk, &settings)?,
+        "sdk-peer-template": policy(&template, &settings)?,
         "empty": policy(&empty, &settings)?,
         "defaults": policy(&ours, &json!({}))?,
         "nothing": policy(&ours, &inputs::settings(0, &[]))?,

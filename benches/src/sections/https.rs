@@ -3,6 +3,7 @@
 use crate::{
     context::Context,
     floor::{Floor, With},
+    inputs::Input,
     process::Process,
     results::{FLOOR, OURS, Record},
     webhook::{ApiServer, MUTATE, Webhook},
@@ -14,35 +15,65 @@ pub(crate) const CONNECTIONS: u32 = 8;
 
 pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<()> {
     let kubeconfig = context.small_cluster()?;
-    let mut webhooks = start_all(context, record, ApiServer::Kubeconfig(&kubeconfig), &[]);
+    let webhooks = start_all(context, record, ApiServer::Kubeconfig(&kubeconfig), &[]);
     let ours = webhooks.iter().find(|webhook| webhook.name == OURS);
     let mut floors = Vec::new();
     for with in [With::OwnThread, With::Libraries] {
         floors.extend(ours.map(|webhook| Floor::start(context, webhook, with)).transpose()?);
     }
+    let mut sides: Vec<Side<'_>> =
+        webhooks.iter().map(Side::Webhook).chain(floors.iter().map(Side::Floor)).collect();
     for round in 0..context.effort.load_rounds {
+        eprintln!("bench: https: round {} of {}", round + 1, context.effort.load_rounds);
         // Rounds with an even and with an odd number begin with another one.
-        webhooks.reverse();
-        for webhook in &webhooks {
-            eprintln!(
-                "bench: https: {}, round {} of {}",
-                webhook.name,
-                round + 1,
-                context.effort.load_rounds
-            );
-            if let Err(error) = measure(context, record, webhook) {
-                record.fail(webhook.name, &error);
+        sides.reverse();
+        // The sides take turns with each load, so that what is compared is some seconds apart.
+        for (pod, close) in [None]
+            .into_iter()
+            .chain(context.pods.iter().map(Some))
+            .flat_map(|pod| [(pod, false), (pod, true)])
+        {
+            for side in &sides {
+                if let Err(error) = measure(context, record, side, pod, close) {
+                    record.fail(side.name(), &error);
+                }
             }
         }
-        for floor in &floors {
-            eprintln!("bench: https: {}", floor.name);
-            let address = |size: &str| floor.url(size);
-            if let Err(error) = reviews(context, record, floor.name, &floor.process, &address) {
-                record.fail(floor.name, &error);
-            }
-        }
+        alike(context, record, &webhooks);
     }
     Ok(())
+}
+
+/// What is measured.
+enum Side<'s> {
+    Webhook(&'s Webhook),
+    Floor(&'s Floor),
+}
+
+impl Side<'_> {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Webhook(webhook) => webhook.name,
+            Self::Floor(floor) => floor.name,
+        }
+    }
+
+    fn process(&self) -> &Process {
+        match self {
+            Self::Webhook(webhook) => &webhook.process,
+            Self::Floor(floor) => &floor.process,
+        }
+    }
+
+    /// Where it takes a pod, or `GET /healthz`, which only webhooks do.
+    fn url(&self, pod: Option<&Input>) -> Option<String> {
+        match (self, pod) {
+            (Self::Webhook(webhook), Some(_)) => Some(webhook.url(MUTATE)),
+            (Self::Webhook(webhook), None) => Some(webhook.url("/healthz")),
+            (Self::Floor(floor), Some(pod)) => Some(floor.url(pod.size)),
+            (Self::Floor(_), None) => None,
+        }
+    }
 }
 
 /// Starts every webhook that is given, and waits until it answers. One that does not is left out.
@@ -69,59 +100,51 @@ pub(crate) fn start_all(
     webhooks
 }
 
-/// Each thing once.
-fn measure(context: &Context, record: &mut Record, webhook: &Webhook) -> anyhow::Result<()> {
-    let (name, seconds) = (webhook.name, context.effort.load_seconds);
-    let mut cost = |load: Load<'_>, seconds: u32| {
-        record.command(wrk::shown(load, seconds));
-        wrk::measure(context, &webhook.process, load, seconds)
-    };
-    let healthz = Load { url: &webhook.url("/healthz"), body: None, connections: CONNECTIONS, close: false };
-    // Not counted.
-    cost(healthz, 1)?;
-    let around = cost(healthz, seconds)?.cpu;
-    let around_new = cost(Load { close: true, ..healthz }, seconds)?.cpu;
-    let url = webhook.url(MUTATE);
-    let cpu = reviews(context, record, name, &webhook.process, &|_| url.clone())?;
-    record.add("https.healthz.cpu", name, around);
-    record.add("https.healthz.new.cpu", name, around_new);
-    for (size, cpu) in cpu {
-        record.add(&format!("handler.alike.{size}"), name, cpu - around);
+/// One load on one side: reviews of a pod or `GET /healthz`, over connections that are kept or over new ones.
+fn measure(
+    context: &Context,
+    record: &mut Record,
+    side: &Side<'_>,
+    pod: Option<&Input>,
+    close: bool,
+) -> anyhow::Result<()> {
+    let (name, seconds) = (side.name(), context.effort.load_seconds);
+    let Some(url) = side.url(pod) else { return Ok(()) };
+    let body = pod.map(|pod| pod.file.as_path());
+    let load = Load { url: &url, body, connections: CONNECTIONS, close };
+    record.command(wrk::shown(load, seconds));
+    let Cost { outcome, cpu, waiting } = wrk::measure(context, side.process(), load, seconds)?;
+    match (pod.map(|pod| pod.size), close) {
+        (None, false) => record.add("https.healthz.cpu", name, cpu),
+        (None, true) => record.add("https.healthz.new.cpu", name, cpu),
+        (Some(size), false) => {
+            record.add(&format!("https.cpu.{size}"), name, cpu);
+            // Of threads that have ended nobody knows.
+            if name != FLOOR {
+                record.add(&format!("https.waiting.{size}"), name, waiting);
+            }
+            record.add(&format!("https.rate.{size}"), name, outcome.requests_per_second());
+            record.add(&format!("https.p50.{size}"), name, outcome.p50.as_secs_f64() * 1e6);
+            record.add(&format!("https.p99.{size}"), name, outcome.p99.as_secs_f64() * 1e6);
+        }
+        (Some(size), true) => {
+            record.add(&format!("https.new.cpu.{size}"), name, cpu);
+            record.add(&format!("https.new.rate.{size}"), name, outcome.requests_per_second());
+        }
     }
     Ok(())
 }
 
-/// A review of each size, over connections that are kept and over new ones. Gives the processor time for one over
-/// connections that are kept.
-fn reviews(
-    context: &Context,
-    record: &mut Record,
-    name: &str,
-    server: &Process,
-    url: &dyn Fn(&str) -> String,
-) -> anyhow::Result<Vec<(&'static str, f64)>> {
-    let seconds = context.effort.load_seconds;
-    let mut cpus = Vec::new();
-    for pod in &context.pods {
-        let (size, url) = (pod.size, url(pod.size));
-        let load = Load { url: &url, body: Some(&pod.file), connections: CONNECTIONS, close: false };
-        let Cost { outcome, cpu, waiting } = wrk::measure(context, server, load, seconds)?;
-        let load_new = Load { close: true, ..load };
-        let new = wrk::measure(context, server, load_new, seconds)?;
-        for load in [load, load_new] {
-            record.command(wrk::shown(load, seconds));
+/// What a review of this round took more than `GET /healthz`.
+fn alike(context: &Context, record: &mut Record, webhooks: &[Webhook]) {
+    for name in webhooks.iter().map(|webhook| webhook.name) {
+        for pod in &context.pods {
+            let last = |id: &str| record.last(id, name);
+            if let (Some(cpu), Some(around)) =
+                (last(&format!("https.cpu.{}", pod.size)), last("https.healthz.cpu"))
+            {
+                record.add(&format!("handler.alike.{}", pod.size), name, cpu - around);
+            }
         }
-        record.add(&format!("https.cpu.{size}"), name, cpu);
-        // Of threads that have ended nobody knows.
-        if name != FLOOR {
-            record.add(&format!("https.waiting.{size}"), name, waiting);
-        }
-        record.add(&format!("https.rate.{size}"), name, outcome.requests_per_second());
-        record.add(&format!("https.p50.{size}"), name, outcome.p50.as_secs_f64() * 1e6);
-        record.add(&format!("https.p99.{size}"), name, outcome.p99.as_secs_f64() * 1e6);
-        record.add(&format!("https.new.cpu.{size}"), name, new.cpu);
-        record.add(&format!("https.new.rate.{size}"), name, new.outcome.requests_per_second());
-        cpus.push((size, cpu));
     }
-    Ok(cpus)
 }

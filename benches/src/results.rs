@@ -86,11 +86,6 @@ impl Results {
 }
 
 impl Record {
-    /// The sample that was added last.
-    pub(crate) fn last(&self, id: &str, whose: &str) -> Option<f64> {
-        self.figures.get(id)?.get(whose)?.last().copied()
-    }
-
     pub(crate) fn add(&mut self, id: &str, whose: &str, sample: f64) {
         self.figures.entry(id.to_owned()).or_default().entry(whose.to_owned()).or_default().push(sample);
     }

@@ -1,5 +1,7 @@
 //! Webhooks under load, over HTTPS.
 
+use std::collections::BTreeMap;
+
 use crate::{
     context::Context,
     floor::{Floor, With},
@@ -27,6 +29,8 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
         eprintln!("bench: https: round {} of {}", round + 1, context.effort.load_rounds);
         // Rounds with an even and with an odd number begin with another one.
         sides.reverse();
+        // What `GET /healthz` takes over connections that are kept.
+        let mut around = BTreeMap::new();
         // The sides take turns with each load, so that what is compared is some seconds apart.
         for (pod, close) in [None]
             .into_iter()
@@ -34,12 +38,23 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
             .flat_map(|pod| [(pod, false), (pod, true)])
         {
             for side in &sides {
-                if let Err(error) = measure(context, record, side, pod, close) {
-                    record.fail(side.name(), &error);
+                let Some(url) = side.url(pod) else { continue };
+                let cpu = match measure(context, record, side, &url, pod, close) {
+                    Ok(cpu) => cpu,
+                    Err(error) => {
+                        record.fail(side.name(), &error);
+                        continue;
+                    }
+                };
+                match (pod, close) {
+                    (None, false) => drop(around.insert(side.name(), cpu)),
+                    (Some(Input { size, .. }), false) if let Some(around) = around.get(side.name()) => {
+                        record.add(&format!("handler.alike.{size}"), side.name(), cpu - around);
+                    }
+                    _ => {}
                 }
             }
         }
-        alike(context, record, &webhooks);
     }
     Ok(())
 }
@@ -100,18 +115,19 @@ pub(crate) fn start_all(
     webhooks
 }
 
-/// One load on one side: reviews of a pod or `GET /healthz`, over connections that are kept or over new ones.
+/// One load on one side: reviews of a pod or `GET /healthz`, over connections that are kept or over new ones. Gives the
+/// processor time of a request.
 fn measure(
     context: &Context,
     record: &mut Record,
     side: &Side<'_>,
+    url: &str,
     pod: Option<&Input>,
     close: bool,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<f64> {
     let (name, seconds) = (side.name(), context.effort.load_seconds);
-    let Some(url) = side.url(pod) else { return Ok(()) };
     let body = pod.map(|pod| pod.file.as_path());
-    let load = Load { url: &url, body, connections: CONNECTIONS, close };
+    let load = Load { url, body, connections: CONNECTIONS, close };
     record.command(wrk::shown(load, seconds));
     let Cost { outcome, cpu, waiting } = wrk::measure(context, side.process(), load, seconds)?;
     match (pod.map(|pod| pod.size), close) {
@@ -132,19 +148,5 @@ fn measure(
             record.add(&format!("https.new.rate.{size}"), name, outcome.requests_per_second());
         }
     }
-    Ok(())
-}
-
-/// What a review of this round took more than `GET /healthz`.
-fn alike(context: &Context, record: &mut Record, webhooks: &[Webhook]) {
-    for name in webhooks.iter().map(|webhook| webhook.name) {
-        for pod in &context.pods {
-            let last = |id: &str| record.last(id, name);
-            if let (Some(cpu), Some(around)) =
-                (last(&format!("https.cpu.{}", pod.size)), last("https.healthz.cpu"))
-            {
-                record.add(&format!("handler.alike.{}", pod.size), name, cpu - around);
-            }
-        }
-    }
+    Ok(cpu)
 }

@@ -162,6 +162,7 @@ mod tests {
             // So that it cannot grow where it is.
             let behind = Heap.alloc(layout(4096));
             let first = Heap.realloc(old, layout(4096), 8192);
+            assert!(usable(first) >= 32768);
             let mut sizes = [8192, 16384, 32768].windows(2).map(|pair| (pair[0], pair[1]));
             assert!(sizes.all(|(size, larger)| Heap.realloc(first, layout(size), larger) == first));
             assert_eq!(std::slice::from_raw_parts(first, 4096), bytes);

@@ -1,7 +1,7 @@
 //! About the least that an answer over HTTPS takes: a server that reads each request to its end, decides nothing, and writes
 //! what our webhook answers.
 //!
-//! TLS is the webhook's, and the answers were read before.
+//! TLS is the webhook's, and so is how connections are accepted. The answers were read before.
 
 mod libraries;
 mod own_thread;
@@ -96,6 +96,7 @@ pub(crate) fn serve(folder: &Path, with: With, port: u16) -> anyhow::Result<()> 
     publisher.publish(Certificate::read(file(CERTIFICATE)?, file(KEY)?, provider)?.key)?;
     let tls = publisher.published().load_full().context("it was just published")?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    ::webhook::server::defer_accept(&listener);
     let answers = Arc::new(answers);
     match with {
         With::OwnThread => own_thread::serve(&listener, &tls, &answers),

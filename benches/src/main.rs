@@ -71,6 +71,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    ::webhook::heap::keep();
     match run(&Arguments::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -165,7 +165,7 @@ const METHOD: &str = "\
 - **HTTPS**: `wrk` beside the server on the same machine, so both share its processors. Processor time is the server's,
   user and system, from /proc. Same flags and a P-256 certificate for both. p50 and p99 are of 8 connections that always have a
   request on its way, so the processors are full. Waiting is what the scheduler says of the server's threads (schedstat).
-- **The server that decides nothing** (`benches/src/floor.rs`) has our TLS, reads each review to its end, and writes what our
+- **The server that decides nothing** (`benches/src/floor.rs`) has our TLS, accepts as ours does, reads each review to its end, and writes what our
   webhook answers. As \"floor\" a thread for each connection waits in `read`: over connections that are kept, that is about the
   least that a request takes. For new connections it starts a thread each. \"hyper and tokio alone\" is served by the libraries that
   serve our webhook: the least that it could take without an HTTP server of its own. What is said of them with our handler

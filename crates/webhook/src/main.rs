@@ -13,6 +13,7 @@ static HEAP: heap::Heap = heap::Heap;
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    heap::keep();
     let Command::Serve(args) = match Command::parse(std::env::args_os()) {
         Ok(command) => command,
         Err(error) => error.exit(),

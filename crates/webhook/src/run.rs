@@ -202,6 +202,8 @@ fn listen(port: u16, flag: &str) -> anyhow::Result<TcpListener> {
         // For each connection that is accepted here.
         socket.set_send_buffer_size(SOCKET_BUFFER)?;
         socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+        socket.set_nodelay(true)?;
+        server::defer_accept(&socket);
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };
@@ -225,6 +227,27 @@ async fn listen_for_debugging(metrics_port: u16) -> anyhow::Result<TcpListener> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn a_connection_is_accepted_once_it_can_be_read_and_answers_at_once() {
+        use std::io::Write as _;
+        use std::os::fd::AsRawFd as _;
+        let listener = listen(0, "--port").unwrap();
+        let (mut seconds, mut size) = (0, size_of::<libc::c_int>() as libc::socklen_t);
+        #[allow(unsafe_code, reason = "the value is an `int`, and so is what it is written to")]
+        let said = unsafe {
+            let value = (&raw mut seconds).cast();
+            let (fd, level) = (listener.as_raw_fd(), libc::IPPROTO_TCP);
+            libc::getsockopt(fd, level, libc::TCP_DEFER_ACCEPT, value, &raw mut size)
+        };
+        assert_eq!((said, seconds), (0, 1));
+        let port = listener.local_addr().unwrap().port();
+        let mut caller = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        caller.write_all(b"a").unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        assert!(stream.nodelay().unwrap());
+    }
 
     #[tokio::test]
     async fn debugging_takes_the_port_after_the_one_for_metrics() {

@@ -47,6 +47,8 @@ struct State {
     /// The last request came right after the answer before it.
     prompt: AtomicBool,
     own_thread: AtomicBool,
+    /// No request is answered after this one.
+    last: AtomicBool,
 }
 
 impl Activity {
@@ -62,6 +64,7 @@ impl Activity {
             unread: AtomicBool::new(false),
             prompt: AtomicBool::new(false),
             own_thread: AtomicBool::new(false),
+            last: AtomicBool::new(false),
         }))
     }
 
@@ -203,6 +206,16 @@ impl Activity {
     /// The phase has just begun.
     fn is_recent(&self, now: u64) -> bool {
         now.saturating_sub(self.0.phase.load(Ordering::Relaxed) >> 3) < PATIENCE.as_millis() as u64
+    }
+
+    /// Its last answer has been made.
+    pub(super) fn answer_last(&self) {
+        self.0.last.store(true, Ordering::Relaxed);
+    }
+
+    /// What it sends from now on is its last answer, and its farewell.
+    pub(super) fn answers_last(&self) -> bool {
+        self.0.last.load(Ordering::Relaxed)
     }
 
     /// It is to end.

@@ -18,6 +18,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+#[cfg(target_os = "linux")]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, recv};
 use rustls::ServerConfig;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
@@ -153,9 +156,14 @@ impl Connection {
         let service = service_fn(|request: Request<Incoming>| {
             let request = request.map(|body| Arriving::new(body, activity.clone()));
             async {
+                let mut is_last = request.headers().get(CONNECTION).is_some_and(|value| value == "close");
                 let mut answer = router.route(request, &give_way).await;
                 if phases.now() >= shutdown::Phase::Draining {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                    is_last = true;
+                }
+                if is_last {
+                    activity.answer_last();
                 }
                 activity.enter(Phase::Idle);
                 Ok::<Response<_>, Infallible>(answer)
@@ -273,17 +281,38 @@ async fn handshake(
     activity: Activity,
     turn: Turn,
 ) -> io::Result<Box<TlsStream<Stream>>> {
-    let stream = Stream::new(still_waiting(stream).await?, activity, turn);
+    still_waiting(&stream).await?;
+    let stream = Stream::new(stream, activity, turn);
     TlsAcceptor::from(tls).accept(stream).await.map(Box::new)
 }
 
 /// Waits for the first byte; an error when the caller has gone already. After a standstill many have, and each
 /// handshake that nobody waits for would keep the others waiting.
-pub(super) async fn still_waiting(stream: TcpStream) -> io::Result<TcpStream> {
-    // tokio takes it for granted that an accepted stream is ready. Registered anew, it has to ask.
-    let stream = TcpStream::from_std(stream.into_std()?)?;
-    if stream.ready(Interest::READABLE).await?.is_read_closed() {
-        return Err(io::ErrorKind::ConnectionAborted.into());
-    }
-    Ok(stream)
+pub(super) async fn still_waiting(stream: &TcpStream) -> io::Result<()> {
+    let has_gone = match asked(stream)? {
+        Some(has_gone) => has_gone,
+        // tokio takes it for granted that an accepted stream is ready, until it finds nothing.
+        None => match stream.try_io(Interest::READABLE, || Ok(recv(stream, &mut [0], RecvFlags::PEEK)?.0)) {
+            Ok(length) => length == 0,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                stream.ready(Interest::READABLE).await?.is_read_closed()
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    if has_gone { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+}
+
+/// Whether the caller has gone, whatever there is to be read before; `None` when there is nothing.
+#[cfg(target_os = "linux")]
+fn asked(stream: &TcpStream) -> io::Result<Option<bool>> {
+    let mut asked = [PollFd::new(stream, PollFlags::IN | PollFlags::RDHUP)];
+    let is_news = poll(&mut asked, Some(&Timespec::default()))? > 0;
+    Ok(is_news.then(|| asked.iter().any(|asked| asked.revents().contains(PollFlags::RDHUP))))
+}
+
+/// Elsewhere it cannot be asked for.
+#[cfg(not(target_os = "linux"))]
+fn asked(_: &TcpStream) -> io::Result<Option<bool>> {
+    Ok(None)
 }

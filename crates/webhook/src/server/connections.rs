@@ -1,11 +1,14 @@
 //! The connections of a listener: how many there are, and which gives way to another.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::task::{Id, JoinError, JoinSet};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Limits;
 use super::activity::{Activity, Phase};
@@ -22,20 +25,53 @@ pub(super) type Told = oneshot::Receiver<()>;
 pub(super) struct Connections {
     limits: Limits,
     metrics: Metrics,
-    tasks: JoinSet<()>,
-    /// Those that were not told anything yet.
-    open: HashMap<Id, Open>,
+    open: Arc<Open>,
+    admitted: u64,
+    /// Each connection holds one for as long as it is there.
+    alive: mpsc::Sender<Infallible>,
+    /// Hears it when no connection is there any more.
+    ended: mpsc::Receiver<Infallible>,
 }
 
-struct Open {
+/// Those that were not told anything yet, by the order in which they came.
+#[derive(Default)]
+struct Open(Mutex<HashMap<u64, Connection>>);
+
+struct Connection {
     peer: IpAddr,
     activity: Activity,
     tell: oneshot::Sender<()>,
 }
 
+/// Strikes a connection off when it ends. It does so itself: the accept loop would be woken for each.
+struct Presence {
+    id: u64,
+    open: Arc<Open>,
+    count: Gauge,
+    _alive: mpsc::Sender<Infallible>,
+}
+
+impl Open {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Connection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.open.lock().remove(&self.id);
+        self.count.dec();
+        if thread::panicking() {
+            // What the panic says may quote what was sent.
+            tracing::error!("a connection panicked, which is a bug of this software");
+        }
+    }
+}
+
 impl Connections {
     pub(super) fn new(limits: Limits, metrics: Metrics) -> Self {
-        Self { limits, metrics, tasks: JoinSet::new(), open: HashMap::new() }
+        let (alive, ended) = mpsc::channel(1);
+        Self { limits, metrics, open: Arc::default(), admitted: 0, alive, ended }
     }
 
     /// Serves one more, if there is room or room is made.
@@ -47,75 +83,69 @@ impl Connections {
             self.metrics.refused_connections.get_or_create(&"connections".into()).inc();
             return;
         }
-        let activity = Activity::new();
+        self.admitted += 1;
+        let (id, activity) = (self.admitted, Activity::new());
         let (tell, told) = oneshot::channel();
-        let id = self.tasks.spawn(serve(activity.clone(), told)).id();
-        self.open.insert(id, Open { peer, activity, tell });
+        self.open.lock().insert(id, Connection { peer, activity: activity.clone(), tell });
         self.metrics.connections.inc();
+        let (count, alive) = (self.metrics.connections.clone(), self.alive.clone());
+        let presence = Presence { id, open: Arc::clone(&self.open), count, _alive: alive };
+        let served = serve(activity, told);
+        tokio::spawn(async move {
+            let _presence = presence;
+            served.await;
+        });
+    }
+
+    /// How many there are, those that are about to end included.
+    fn count(&self) -> usize {
+        self.alive.strong_count() - 1
     }
 
     /// Whether there is room for a newcomer, after another may have been told to give way.
-    fn has_room(&mut self, newcomer: IpAddr) -> bool {
-        if self.open.len() < self.limits.connections {
+    fn has_room(&self, newcomer: IpAddr) -> bool {
+        let mut open = self.open.lock();
+        if open.len() < self.limits.connections {
             return true;
         }
         // Those that were told need a moment. When many do, nobody else is told.
-        if self.tasks.len() >= self.limits.connections + self.limits.connections.div_ceil(8) {
+        if self.count() >= self.limits.connections + self.limits.connections.div_ceil(8) {
             return false;
         }
-        let Some(open) = self.gives_way(newcomer).and_then(|id| self.open.remove(&id)) else { return false };
+        let Some(connection) = gives_way(&open, newcomer).and_then(|id| open.remove(&id)) else {
+            return false;
+        };
         self.metrics.refused_connections.get_or_create(&"gave_way".into()).inc();
         // It may have ended by itself, which is as good.
-        let _ = open.tell.send(());
+        let _ = connection.tell.send(());
         true
     }
 
-    /// Which connection gives way to a newcomer: see the documentation of the server.
-    fn gives_way(&self, newcomer: IpAddr) -> Option<Id> {
-        let mut counts: HashMap<IpAddr, usize> = HashMap::new();
-        for open in self.open.values() {
-            *counts.entry(open.peer).or_default() += 1;
-        }
-        let count = |peer: &IpAddr| counts.get(peer).copied().unwrap_or_default();
-        let own = count(&newcomer);
-        let candidates = self.open.iter().filter(|(_, open)| match open.activity.phase() {
-            Phase::Idle if open.peer == newcomer && !open.activity.has_unread() => true,
-            Phase::Body | Phase::Answer if open.activity.since().elapsed() < PATIENCE => false,
-            _ => count(&open.peer) > own,
-        });
-        let longest = |open: &Open| (count(&open.peer), std::cmp::Reverse(open.activity.since()));
-        candidates.max_by_key(|(_, open)| longest(open)).map(|(id, _)| *id)
-    }
-
-    /// Waits for one to end, for ever when there is none.
-    pub(super) async fn ended(&mut self) {
-        match self.tasks.join_next_with_id().await {
-            Some(ended) => self.forget(ended),
-            None => std::future::pending().await,
-        }
-    }
-
     /// Lets all of them finish what they are at.
-    pub(super) async fn finish(mut self) {
+    pub(super) async fn finish(self) {
+        let Self { open, alive, mut ended, .. } = self;
         // Dropped, so that they end when they are idle.
-        self.open.clear();
-        while let Some(ended) = self.tasks.join_next_with_id().await {
-            self.forget(ended);
-        }
+        open.lock().clear();
+        drop(alive);
+        let _ = ended.recv().await;
     }
+}
 
-    fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
-        let id = match ended {
-            Ok((id, ())) => id,
-            Err(error) => {
-                // What the panic says may quote what was sent.
-                tracing::error!("a connection panicked, which is a bug of this software");
-                error.id()
-            }
-        };
-        self.open.remove(&id);
-        self.metrics.connections.dec();
+/// Which connection gives way to a newcomer: see the documentation of the server.
+fn gives_way(open: &HashMap<u64, Connection>, newcomer: IpAddr) -> Option<u64> {
+    let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+    for connection in open.values() {
+        *counts.entry(connection.peer).or_default() += 1;
     }
+    let count = |peer: &IpAddr| counts.get(peer).copied().unwrap_or_default();
+    let own = count(&newcomer);
+    let candidates = open.iter().filter(|(_, open)| match open.activity.phase() {
+        Phase::Idle if open.peer == newcomer && !open.activity.has_unread() => true,
+        Phase::Body | Phase::Answer if open.activity.since().elapsed() < PATIENCE => false,
+        _ => count(&open.peer) > own,
+    });
+    let longest = |open: &Connection| (count(&open.peer), std::cmp::Reverse(open.activity.since()));
+    candidates.max_by_key(|(_, open)| longest(open)).map(|(id, _)| *id)
 }
 
 #[cfg(test)]
@@ -137,14 +167,21 @@ mod tests {
 
     /// Admits one that stays until it is told, and says whether it got in.
     fn admit(connections: &mut Connections, peer: IpAddr, phase: Phase) -> bool {
-        let before = connections.tasks.len();
+        let before = connections.count();
         connections.admit(peer, |activity, told| {
             activity.enter(phase);
             async move {
                 let _ = told.await;
             }
         });
-        connections.tasks.len() > before
+        connections.count() > before
+    }
+
+    /// Those that were told to do it end.
+    async fn told_end(connections: &Connections) {
+        while connections.count() > connections.open.lock().len() {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -154,8 +191,8 @@ mod tests {
         tokio::time::advance(PATIENCE).await;
         assert!(!admit(&mut connections, FLOOD, Phase::Idle), "not to its own address");
         assert!(admit(&mut connections, OTHER, Phase::Idle));
-        connections.ended().await;
-        assert_eq!((connections.open.len(), connections.tasks.len()), (4, 4));
+        told_end(&connections).await;
+        assert_eq!((connections.open.lock().len(), connections.count()), (4, 4));
     }
 
     #[tokio::test(start_paused = true)]
@@ -165,7 +202,7 @@ mod tests {
             for has_room in [true, true, false] {
                 assert_eq!(admit(&mut connections, OTHER, Phase::Answer), has_room, "{phase:?}");
                 if has_room {
-                    connections.ended().await;
+                    told_end(&connections).await;
                 }
             }
         }
@@ -174,11 +211,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_sent_and_not_read_yet_is_not_lost_to_the_same_address() {
         let mut connections = full_of(Phase::Idle);
-        for open in connections.open.values() {
+        for open in connections.open.lock().values() {
             open.activity.wait_for_turn();
         }
         assert!(!admit(&mut connections, FLOOD, Phase::Idle));
-        for open in connections.open.values() {
+        for open in connections.open.lock().values() {
             open.activity.begin_turn();
         }
         assert!(admit(&mut connections, FLOOD, Phase::Idle));

@@ -13,6 +13,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
+#[cfg(target_os = "linux")]
+use rustix::net::sockopt::set_tcp_cork;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -33,6 +35,8 @@ pub(super) struct Stream {
     activity: Activity,
     /// Nothing is read without it.
     turn: Turn,
+    /// What is written goes once it is the end, or fills a packet.
+    holds: bool,
 }
 
 impl Drop for Stream {
@@ -53,7 +57,7 @@ enum Socket {
 
 impl Stream {
     pub(super) fn new(stream: TcpStream, activity: Activity, turn: Turn) -> Self {
-        Self { socket: Socket::Polled { stream, read: BytesMut::new() }, activity, turn }
+        Self { socket: Socket::Polled { stream, read: BytesMut::new() }, activity, turn, holds: false }
     }
 
     /// Reads something, unless there is something left.
@@ -68,7 +72,7 @@ impl Stream {
                 None => self.unblock()?,
             }
         }
-        let Self { socket: Socket::Polled { stream, read }, activity, turn } = self else {
+        let Self { socket: Socket::Polled { stream, read }, activity, turn, .. } = self else {
             return Poll::Ready(Err(lost()));
         };
         let piece = poll_piece(stream, turn, cx);
@@ -135,6 +139,16 @@ impl Stream {
         Ok(())
     }
 
+    /// Lets the last answer, the farewell of TLS, and the end go together: they would be three packets.
+    fn hold(&self) {
+        #[cfg(target_os = "linux")]
+        let _ = match &self.socket {
+            Socket::Polled { stream, .. } => set_tcp_cork(stream, true),
+            Socket::Blocking(reader) => set_tcp_cork(reader.get_ref(), true),
+            Socket::Lost => Ok(()),
+        };
+    }
+
     /// Writes, and waits for it in one way or the other.
     fn poll_put(
         &mut self,
@@ -142,6 +156,9 @@ impl Stream {
         poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         self.settle()?;
+        if self.activity.answers_last() && !mem::replace(&mut self.holds, true) {
+            self.hold();
+        }
         if let Socket::Blocking(reader) = &mut self.socket {
             match waits(|| block(reader.get_mut())) {
                 Some(written) => return Poll::Ready(written),

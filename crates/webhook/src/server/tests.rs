@@ -255,7 +255,7 @@ async fn no_handshake_is_made_with_a_caller_who_has_gone() {
             caller.shutdown().await.unwrap();
         }
         let (stream, _) = listener.accept().await.unwrap();
-        let refused = connection::still_waiting(stream).await.err().map(|error| error.kind());
+        let refused = connection::still_waiting(&stream).await.err().map(|error| error.kind());
         assert_eq!(refused, has_gone.then_some(io::ErrorKind::ConnectionAborted));
     }
 }

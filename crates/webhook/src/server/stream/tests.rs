@@ -184,3 +184,26 @@ async fn the_end_is_said_and_heard_on_a_thread() {
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
     assert!(activity.has_thread());
 }
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn the_last_answer_goes_with_the_end() {
+    use rustix::net::sockopt::tcp_cork;
+    for (mut stream, activity, mut other) in [pair(), pair_on_a_thread().await] {
+        let holds = |stream: &Stream| match &stream.socket {
+            Socket::Polled { stream, .. } => tcp_cork(stream).unwrap(),
+            Socket::Blocking(reader) => tcp_cork(reader.get_ref()).unwrap(),
+            Socket::Lost => panic!("it is there"),
+        };
+        stream.write_all(b"an answer, ").await.unwrap();
+        activity.answer_last();
+        assert!(!holds(&stream));
+        stream.write_all(b"the last one, ").await.unwrap();
+        assert!(holds(&stream));
+        stream.write_all(b"and a farewell").await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut read = String::new();
+        other.read_to_string(&mut read).unwrap();
+        assert_eq!(read, "an answer, the last one, and a farewell");
+    }
+}

@@ -230,4 +230,19 @@ mod tests {
         assert!(!admit(&mut connections, OTHER, Phase::Idle));
         connections.finish().await;
     }
+
+    #[tokio::test]
+    async fn one_that_panics_is_struck_off() {
+        let mut connections = full_of(Phase::Idle);
+        connections.open.lock().clear();
+        told_end(&connections).await;
+        assert_eq!((connections.count(), connections.metrics.connections.get()), (0, 0));
+        connections.admit(FLOOD, |_, _| async { panic!("as a bug would") });
+        assert_eq!((connections.open.lock().len(), connections.metrics.connections.get()), (1, 1));
+        while connections.count() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((connections.open.lock().len(), connections.metrics.connections.get()), (0, 0));
+        connections.finish().await;
+    }
 }

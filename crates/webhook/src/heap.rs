@@ -31,16 +31,17 @@ fn trim() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn trim() {}
 
-/// What lies free at an arena's end before glibc gives it back by itself, in bytes. It would from 128 KiB on, and take it again with
-/// the next request: there were 1.6 page faults for each review of 20 kB on a new connection.
+/// What may lie free at an arena's end, in bytes. With glibc's 128 KiB it went back and was taken again all the time: there were 1.6 to 4
+/// page faults for each review of 20 kB on a new connection. Of a thread's arena `malloc_trim` does not give it back either, so it is
+/// no more than that.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const KEPT: libc::c_int = 1 << 20;
-/// From this size on an allocation has pages of its own, which go back with it, in bytes. glibc would begin with 128 KiB and find
-/// out by itself, but no more once the other one is set.
+/// From this size on an allocation has pages of its own, which go back with it, in bytes. glibc would begin with 128 KiB and raise
+/// that, and twice as much for the other, to the largest that was freed; but no more once the other is set.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MAPPED: libc::c_int = 1 << 20;
 
-/// Leaves it to [`give_back`] to give back what is free, but for what is much.
+/// Keeps what one request took for the next. To be called before there are threads.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code, reason = "they take what is documented, and may be called at any time")]
 pub fn keep() {

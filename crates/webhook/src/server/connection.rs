@@ -289,7 +289,7 @@ async fn handshake(
 /// Waits for the first byte; an error when the caller has gone already. After a standstill many have, and each
 /// handshake that nobody waits for would keep the others waiting.
 pub(super) async fn still_waiting(stream: &TcpStream) -> io::Result<()> {
-    let has_gone = match asked(stream)? {
+    let has_gone = match sends_no_more(stream)? {
         Some(has_gone) => has_gone,
         // tokio takes it for granted that an accepted stream is ready, until it finds nothing.
         None => match stream.try_io(Interest::READABLE, || Ok(recv(stream, &mut [0], RecvFlags::PEEK)?.0)) {
@@ -303,9 +303,9 @@ pub(super) async fn still_waiting(stream: &TcpStream) -> io::Result<()> {
     if has_gone { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
 }
 
-/// Whether the caller has gone, whatever there is to be read before; `None` when there is nothing.
+/// Whether the caller has ended its side, whatever there is to be read before; `None` when there is nothing.
 #[cfg(target_os = "linux")]
-fn asked(stream: &TcpStream) -> io::Result<Option<bool>> {
+fn sends_no_more(stream: &TcpStream) -> io::Result<Option<bool>> {
     let mut asked = [PollFd::new(stream, PollFlags::IN | PollFlags::RDHUP)];
     let is_news = poll(&mut asked, Some(&Timespec::default()))? > 0;
     Ok(is_news.then(|| asked.iter().any(|asked| asked.revents().contains(PollFlags::RDHUP))))
@@ -313,6 +313,6 @@ fn asked(stream: &TcpStream) -> io::Result<Option<bool>> {
 
 /// Elsewhere it cannot be asked for.
 #[cfg(not(target_os = "linux"))]
-fn asked(_: &TcpStream) -> io::Result<Option<bool>> {
+fn sends_no_more(_: &TcpStream) -> io::Result<Option<bool>> {
     Ok(None)
 }

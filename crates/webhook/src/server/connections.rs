@@ -25,7 +25,7 @@ pub(super) type Told = oneshot::Receiver<()>;
 pub(super) struct Connections {
     limits: Limits,
     metrics: Metrics,
-    open: Arc<Open>,
+    open: Arc<Register>,
     admitted: u64,
     /// Each connection holds one for as long as it is there.
     alive: mpsc::Sender<Infallible>,
@@ -35,9 +35,9 @@ pub(super) struct Connections {
 
 /// Those that were not told anything yet, by the order in which they came.
 #[derive(Default)]
-struct Open(Mutex<HashMap<u64, Connection>>);
+struct Register(Mutex<HashMap<u64, Open>>);
 
-struct Connection {
+struct Open {
     peer: IpAddr,
     activity: Activity,
     tell: oneshot::Sender<()>,
@@ -46,13 +46,13 @@ struct Connection {
 /// Strikes a connection off when it ends. It does so itself: the accept loop would be woken for each.
 struct Presence {
     id: u64,
-    open: Arc<Open>,
+    open: Arc<Register>,
     count: Gauge,
     _alive: mpsc::Sender<Infallible>,
 }
 
-impl Open {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Connection>> {
+impl Register {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -86,7 +86,7 @@ impl Connections {
         self.admitted += 1;
         let (id, activity) = (self.admitted, Activity::new());
         let (tell, told) = oneshot::channel();
-        self.open.lock().insert(id, Connection { peer, activity: activity.clone(), tell });
+        self.open.lock().insert(id, Open { peer, activity: activity.clone(), tell });
         self.metrics.connections.inc();
         let (count, alive) = (self.metrics.connections.clone(), self.alive.clone());
         let presence = Presence { id, open: Arc::clone(&self.open), count, _alive: alive };
@@ -112,12 +112,12 @@ impl Connections {
         if self.count() >= self.limits.connections + self.limits.connections.div_ceil(8) {
             return false;
         }
-        let Some(connection) = gives_way(&open, newcomer).and_then(|id| open.remove(&id)) else {
+        let Some(told) = gives_way(&open, newcomer).and_then(|id| open.remove(&id)) else {
             return false;
         };
         self.metrics.refused_connections.get_or_create(&"gave_way".into()).inc();
         // It may have ended by itself, which is as good.
-        let _ = connection.tell.send(());
+        let _ = told.tell.send(());
         true
     }
 
@@ -132,10 +132,10 @@ impl Connections {
 }
 
 /// Which connection gives way to a newcomer: see the documentation of the server.
-fn gives_way(open: &HashMap<u64, Connection>, newcomer: IpAddr) -> Option<u64> {
+fn gives_way(open: &HashMap<u64, Open>, newcomer: IpAddr) -> Option<u64> {
     let mut counts: HashMap<IpAddr, usize> = HashMap::new();
-    for connection in open.values() {
-        *counts.entry(connection.peer).or_default() += 1;
+    for open in open.values() {
+        *counts.entry(open.peer).or_default() += 1;
     }
     let count = |peer: &IpAddr| counts.get(peer).copied().unwrap_or_default();
     let own = count(&newcomer);
@@ -144,7 +144,7 @@ fn gives_way(open: &HashMap<u64, Connection>, newcomer: IpAddr) -> Option<u64> {
         Phase::Body | Phase::Answer if open.activity.since().elapsed() < PATIENCE => false,
         _ => count(&open.peer) > own,
     });
-    let longest = |open: &Connection| (count(&open.peer), std::cmp::Reverse(open.activity.since()));
+    let longest = |open: &Open| (count(&open.peer), std::cmp::Reverse(open.activity.since()));
     candidates.max_by_key(|(_, open)| longest(open)).map(|(id, _)| *id)
 }
 

@@ -29,7 +29,8 @@ struct Served {
     stream: DuplexStream,
     tell: oneshot::Sender<()>,
     task: JoinHandle<()>,
-    _shutdown: Shutdown,
+    activity: Activity,
+    shutdown: Shutdown,
 }
 
 /// Serves a stream that holds so many bytes that were not read yet.
@@ -47,9 +48,9 @@ fn serve_among(buffer: usize, turns: &Arc<Turns>) -> Served {
     let (tell, told) = oneshot::channel();
     let (activity, limits) = (Activity::new(), Limits::ADMISSION);
     let turn = Turn::new(turns, NOBODY, activity.clone());
-    let connection = Connection { router, limits, phases, activity, metrics, turn };
+    let connection = Connection { router, limits, phases, activity: activity.clone(), metrics, turn };
     let task = tokio::spawn(connection.serve_http(BufReader::new(other), told));
-    Served { stream, tell, task, _shutdown: shutdown }
+    Served { stream, tell, task, activity, shutdown }
 }
 
 /// Turns that nobody else wants, and one that somebody wants all the time.
@@ -209,7 +210,7 @@ async fn an_idle_connection_ends_at_once_when_it_is_told_to() {
         if is_used {
             assert!(served.is_answered().await);
         }
-        let Served { stream, tell, task, _shutdown } = served;
+        let Served { stream, tell, task, shutdown: _shutdown, .. } = served;
         drop(tell);
         timeout(Duration::from_millis(1), task).await.unwrap().unwrap();
         drop(stream);
@@ -221,7 +222,7 @@ async fn a_request_that_has_begun_is_answered_before_the_end() {
     let mut served = serve(1024);
     served.stream.write_all(&REQUEST[..9]).await.unwrap();
     sleep(Duration::from_secs(1)).await;
-    let Served { mut stream, tell, task, _shutdown } = served;
+    let Served { mut stream, tell, task, shutdown: _shutdown, .. } = served;
     drop(tell);
     sleep(Duration::from_secs(1)).await;
     stream.write_all(&REQUEST[9..]).await.unwrap();
@@ -239,10 +240,43 @@ async fn whoever_is_in_the_middle_of_a_head_gives_way_at_once() {
     let mut served = serve(1024);
     served.stream.write_all(&REQUEST[..9]).await.unwrap();
     sleep(Duration::from_secs(1)).await;
-    let Served { stream, tell, task, _shutdown } = served;
+    let Served { stream, tell, task, shutdown: _shutdown, .. } = served;
     tell.send(()).unwrap();
     timeout(Duration::from_millis(1), task).await.unwrap().unwrap();
     drop(stream);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_the_last_one_when_the_caller_or_the_webhook_wants_to_end() {
+    const LAST: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    for (phase, request) in [(Phase::Serving, LAST), (Phase::Draining, REQUEST)] {
+        let mut served = serve(1024);
+        assert!(served.is_answered().await);
+        assert!(!served.activity.answers_last());
+        served.shutdown.enter(phase);
+        served.stream.write_all(request).await.unwrap();
+        assert!(served.reads_an_answer().await);
+        assert!(served.activity.answers_last(), "{phase:?}");
+        assert_eq!(served.closes_after().await, Duration::ZERO);
+    }
+}
+
+#[tokio::test]
+async fn a_caller_may_take_its_time_before_the_handshake() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for goes in [false, true] {
+        let mut caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut waiting = pin!(connection::still_waiting(&stream));
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        if goes {
+            caller.shutdown().await.unwrap();
+        } else {
+            caller.write_all(b"what would be a ClientHello").await.unwrap();
+        }
+        let refused = waiting.await.err().map(|error| error.kind());
+        assert_eq!(refused, goes.then_some(io::ErrorKind::ConnectionAborted));
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -12,19 +12,18 @@ use hyper::body::Body;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use prometheus_client::metrics::histogram::Histogram;
-use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::admission::{Admission, Task};
 use crate::debug::Debug;
 use crate::health::Health;
-use crate::metrics::{self, Counter, Metrics, RequestLabels};
+use crate::metrics::{self, Metrics, RequestLabels};
 use crate::status::Failure;
 
 mod body;
 mod budget;
 
+pub use budget::Holder;
 use budget::{Budget, Share};
 
 /// How long a body may take.
@@ -50,15 +49,6 @@ struct Shared {
     health: Arc<Health>,
     metrics: Metrics,
     budget: Budget,
-    mutations: Reviews,
-    validations: Reviews,
-}
-
-/// What each review counts, found in the families by the first one: finding it takes longer than counting.
-#[derive(Default)]
-struct Reviews {
-    answered: OnceLock<Counter>,
-    seconds: OnceLock<Histogram>,
 }
 
 /// What a listener serves besides `/healthz`, `/readyz` and `/metrics`.
@@ -76,42 +66,21 @@ impl Router {
     #[must_use]
     pub fn new(serves: Serves, health: Arc<Health>, metrics: Metrics) -> Self {
         let budget = Budget::new(HELD, metrics.body_bytes.clone());
-        let (mutations, validations) = Default::default();
-        Self(Arc::new(Shared { serves, health, metrics, budget, mutations, validations }))
+        Self(Arc::new(Shared { serves, health, metrics, budget }))
     }
 
     /// Answers a request that came over a connection, and counts it. The connection is told when the answer takes
     /// room that others need.
-    pub async fn route<B: Body<Data = Bytes>>(&self, request: Request<B>, connection: &GiveWay) -> Answer {
+    pub async fn route<B: Body<Data = Bytes>>(&self, request: Request<B>, connection: &Holder) -> Answer {
         let (parts, body) = request.into_parts();
         let (verb, path) = (verb(&parts.method), Path::of(parts.uri.path()));
         let answer = match self.answer(path, parts, body, connection).await {
             Ok(answer) => answer,
             Err(failure) => failed(&failure),
         };
-        self.count(verb, path, answer.status());
+        let labels = RequestLabels { verb, path: path.name(), code: answer.status().as_u16() };
+        self.0.metrics.http_requests.get_or_create(&labels).inc();
         answer
-    }
-
-    fn count(&self, verb: &'static str, path: Path, status: StatusCode) {
-        let Shared { metrics, mutations, validations, .. } = &*self.0;
-        let labels = RequestLabels { verb, path: path.name(), code: status.as_u16() };
-        let counter = || metrics.http_requests.get_or_create_owned(&labels);
-        match (path, verb, status) {
-            (Path::Mutate, "POST", StatusCode::OK) => mutations.answered.get_or_init(counter).inc(),
-            (Path::Validate, "POST", StatusCode::OK) => validations.answered.get_or_init(counter).inc(),
-            _ => counter().inc(),
-        }
-    }
-
-    /// How long reviews take.
-    fn seconds(&self, task: Task) -> &Histogram {
-        let Shared { metrics, mutations, validations, .. } = &*self.0;
-        let (reviews, path) = match task {
-            Task::Mutate => (mutations, Path::Mutate),
-            Task::Validate => (validations, Path::Validate),
-        };
-        reviews.seconds.get_or_init(|| metrics.request_seconds.get_or_create_owned(&path.name().into()))
     }
 
     async fn answer<B: Body<Data = Bytes>>(
@@ -119,7 +88,7 @@ impl Router {
         path: Path,
         parts: Parts,
         body: B,
-        connection: &GiveWay,
+        connection: &Holder,
     ) -> Result<Answer, Failure> {
         let Shared { serves, health, .. } = &*self.0;
         match (path, serves) {
@@ -155,8 +124,13 @@ impl Router {
         task: Task,
         parts: Parts,
         body: B,
-        connection: &GiveWay,
+        connection: &Holder,
     ) -> Result<Answer, Failure> {
+        let Shared { metrics, budget, .. } = &*self.0;
+        let path = match task {
+            Task::Mutate => Path::Mutate,
+            Task::Validate => Path::Validate,
+        };
         if parts.method != Method::POST {
             return Ok(not_allowed("POST"));
         }
@@ -168,7 +142,7 @@ impl Router {
             parts.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
         // What hyper has read of the head is part of it, and room for what comes next once this is gone.
         drop(parts);
-        let share = self.0.budget.share();
+        let share = budget.share(connection);
         let work = async {
             let late =
                 Failure::new(StatusCode::REQUEST_TIMEOUT, "the body took too long: expected it within 10 s");
@@ -177,11 +151,10 @@ impl Router {
             let late = Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long");
             let answer = within(ANSWER_TIME, admission.review(&body, task, traceparent.as_deref())).await;
             let ended = Instant::now();
-            let seconds = (ended - started).as_secs_f64();
-            self.seconds(task).observe(seconds);
+            metrics.request_seconds.get_or_create(&path.name().into()).observe(ended - started);
             let answer = answer.ok_or(late)??;
             drop(body);
-            share.turn_into_answer(answer.len(), &connection.0, ended).await.map_err(|_| body::NO_ROOM)?;
+            share.turn_into_answer(answer.len(), ended).await.map_err(|_| body::NO_ROOM)?;
             Ok(answer)
         };
         match share.unless_it_gives_way(work).await.unwrap_or(Err(body::NO_ROOM)) {
@@ -190,7 +163,7 @@ impl Router {
             }
             Err(failure) => {
                 if failure == body::NO_ROOM {
-                    self.0.metrics.refused_connections.get_or_create(&"bodies".into()).inc();
+                    metrics.refused_connections.get_or_create(&"bodies".into()).inc();
                 }
                 Err(failure)
             }
@@ -205,17 +178,6 @@ async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T>
     match first {
         Poll::Ready(said) => Some(said),
         Poll::Pending => timeout(time, future).await.ok(),
-    }
-}
-
-/// Tells a connection that its answer takes room that others need, because nobody reads it.
-#[derive(Clone, Debug, Default)]
-pub struct GiveWay(Arc<Notify>);
-
-impl GiveWay {
-    /// Waits until it has to give way.
-    pub(crate) async fn told(&self) {
-        self.0.notified().await;
     }
 }
 

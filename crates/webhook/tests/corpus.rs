@@ -23,7 +23,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use webhook::configuration::Configuration;
 use webhook::facts::ConfigMapKey;
-use webhook::router::GiveWay;
+use webhook::router::Holder;
 use webhook::server::Limits;
 
 use serving::{Answered, Webhook, api_server, post};
@@ -77,8 +77,7 @@ fn answer(case: &Case, over_tls: bool) -> Answer {
             served.stop().await;
             (first, lookups)
         } else {
-            let (parts, body) =
-                webhook.router.route(post(path, body), &GiveWay::default()).await.into_parts();
+            let (parts, body) = webhook.router.route(post(path, body), &Holder::default()).await.into_parts();
             let body = body.collect().await.unwrap().to_bytes();
             (Response::from_parts(parts, body), asked.lock().unwrap().clone())
         }

@@ -36,7 +36,7 @@ use super::stream::Stream;
 use super::timed::Timed;
 use super::turns::Turn;
 use crate::metrics::Metrics;
-use crate::router::{GiveWay, Router};
+use crate::router::{Holder, Router};
 use crate::shutdown::{self, Phases};
 
 /// What hyper holds of what was read but not taken, in bytes: a TLS record, so that a review comes in few parts. The longest
@@ -152,12 +152,12 @@ impl Connection {
     ) -> Option<(Bytes, S)> {
         let Self { router, phases, activity, turn, .. } = self;
         let limits = Limits { idle: PARKED, ..self.limits };
-        let give_way = GiveWay::default();
+        let holder = Holder::default();
         let service = service_fn(|request: Request<Incoming>| {
             let request = request.map(|body| Arriving::new(body, activity.clone()));
             async {
                 let mut is_last = request.headers().get(CONNECTION).is_some_and(|value| value == "close");
-                let mut answer = router.route(request, &give_way).await;
+                let mut answer = router.route(request, &holder).await;
                 if phases.now() >= shutdown::Phase::Draining {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                     is_last = true;
@@ -175,7 +175,7 @@ impl Connection {
             // Without a copy, so that an answer takes room for as long as its share says.
             .writev(true)
             .serve_connection(TokioIo::new(stream), service);
-        let mut takes_room = pin!(give_way.told());
+        let mut takes_room = pin!(holder.told());
         let mut timer = pin!(sleep_until(Instant::now() + limits.idle));
         let ended = poll_fn(|cx| {
             loop {
@@ -187,7 +187,7 @@ impl Connection {
                         self.metrics.refused_connections.get_or_create(&"bodies".into()).inc();
                         return Poll::Ready(Some(Ok(())));
                     }
-                    takes_room.set(give_way.told());
+                    takes_room.set(holder.told());
                     continue;
                 }
                 if activity.is_at_rest() {

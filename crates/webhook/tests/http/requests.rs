@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use webhook::debug::Debug;
 use webhook::health::Health;
 use webhook::metrics::RequestLabels;
-use webhook::router::{GiveWay, Router, Serves};
+use webhook::router::{Holder, Router, Serves};
 use webhook::shutdown::Phase;
 
 use crate::serving::{Answered, Webhook, api_server, post};
@@ -29,7 +29,7 @@ fn webhook() -> Webhook {
 }
 
 async fn send<B: Body<Data = Bytes>>(webhook: &Webhook, request: Request<B>) -> Answered {
-    let (parts, body) = webhook.router.route(request, &GiveWay::default()).await.into_parts();
+    let (parts, body) = webhook.router.route(request, &Holder::default()).await.into_parts();
     Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
 }
 

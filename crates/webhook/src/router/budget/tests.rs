@@ -1,0 +1,159 @@
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::*;
+
+const SOON: Duration = Duration::from_millis(1);
+
+fn budget(limit: usize) -> (Budget, Gauge) {
+    let gauge = Gauge::default();
+    (Budget::new(limit, gauge.clone()), gauge)
+}
+
+/// Whether it has to give way.
+async fn gives_way(share: &Share) -> bool {
+    timeout(SOON, share.unless_it_gives_way(pending::<()>())).await.is_ok()
+}
+
+async fn is_told(holder: &Holder) -> bool {
+    timeout(SOON, holder.told()).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_waits_in_vain_and_there_is_never_too_much() {
+    const LIMIT: usize = 1000;
+    let (budget, gauge) = budget(LIMIT);
+    let mut connections = JoinSet::new();
+    for connection in 0..16_usize {
+        let (budget, gauge) = (budget.clone(), gauge.clone());
+        connections.spawn(async move {
+            let holder = Holder::default();
+            let mut answered = 0;
+            for request in 0..2000 {
+                let bytes = 1 + (connection * 7919 + request * 104_729) % (LIMIT / 2);
+                let share = budget.share(&holder);
+                let work = async {
+                    share.grow(bytes).await?;
+                    tokio::task::yield_now().await;
+                    share.grow(bytes / 2).await?;
+                    share.turn_into_answer(bytes * (request % 5) / 2, Instant::now()).await
+                };
+                answered += usize::from(share.unless_it_gives_way(work).await == Ok(Ok(())));
+                let held = gauge.get();
+                assert!((0..=LIMIT as i64).contains(&held), "{held}");
+                tokio::task::yield_now().await;
+            }
+            answered
+        });
+    }
+    let answered: usize = connections.join_all().await.into_iter().sum();
+    assert!(answered > 0);
+    assert_eq!(gauge.get(), 0);
+    assert_eq!(budget.0.waiting.load(Ordering::Relaxed), 0);
+    assert!(budget.accounts().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_refused_for_what_is_being_given_back() {
+    let (budget, _) = budget(10);
+    let others = tokio::spawn({
+        let budget = budget.clone();
+        async move {
+            let holder = Holder::default();
+            for _ in 0..50_000 {
+                // As soon as it has everything it gives it back, whether it was told to or not.
+                let _ = budget.share(&holder).grow(10).await;
+            }
+        }
+    });
+    let holder = Holder::default();
+    while !others.is_finished() {
+        assert_eq!(budget.share(&holder).grow(5).await, Ok(()));
+    }
+    others.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_was_told_and_is_done_does_not_give_way_with_the_next_request() {
+    let (budget, gauge) = budget(10);
+    let (first, second) = (Holder::default(), Holder::default());
+    let (held, wants) = (budget.share(&first), budget.share(&second));
+    held.grow(8).await.unwrap();
+    let mut grows = Box::pin(wants.grow(5));
+    assert!(timeout(SOON, &mut grows).await.is_err());
+    // It ends before it hears of it.
+    drop(held);
+    grows.await.unwrap();
+    let next = budget.share(&first);
+    next.grow(5).await.unwrap();
+    assert!(!gives_way(&next).await);
+    assert_eq!(gauge.get(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_is_the_connection_once_it_is_an_answer() {
+    let (budget, gauge) = budget(10);
+    let (first, second) = (Holder::default(), Holder::default());
+    let answer = budget.share(&first);
+    answer.grow(3).await.unwrap();
+    answer.turn_into_answer(8, Instant::now()).await.unwrap();
+    // The next one on the same connection is read already.
+    let next = budget.share(&first);
+    next.grow(1).await.unwrap();
+    let wants = budget.share(&second);
+    let mut grows = Box::pin(wants.grow(2));
+    assert!(timeout(SOON, &mut grows).await.is_err());
+    assert!(!gives_way(&next).await);
+    assert!(is_told(&first).await);
+    assert!(!is_told(&second).await);
+    drop(answer);
+    grows.await.unwrap();
+    assert_eq!(gauge.get(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_body_waits_for_its_answer_as_well() {
+    let (budget, gauge) = budget(10);
+    let (first, second) = (Holder::default(), Holder::default());
+    let (held, wants) = (budget.share(&first), budget.share(&second));
+    held.grow(8).await.unwrap();
+    let mut grows = Box::pin(wants.grow(5));
+    assert!(timeout(SOON, &mut grows).await.is_err());
+    // It was decided before it heard of it.
+    held.turn_into_answer(9, Instant::now()).await.unwrap();
+    assert!(timeout(SOON, &mut grows).await.is_err());
+    assert!(is_told(&first).await);
+    drop(held);
+    grows.await.unwrap();
+    assert_eq!(gauge.get(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_are_told_than_have_to_and_the_heaviest_first() {
+    let (budget, gauge) = budget(10);
+    let holders: [_; 3] = Default::default();
+    let mut shares = Vec::new();
+    for (holder, bytes) in holders.iter().zip([2, 4, 4]) {
+        let share = budget.share(holder);
+        share.grow(bytes).await.unwrap();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        shares.push(share);
+    }
+    let wanting = Holder::default();
+    let wants = budget.share(&wanting);
+    let mut grows = Box::pin(wants.grow(3));
+    assert!(timeout(SOON, &mut grows).await.is_err());
+    let mut told = Vec::new();
+    for share in &shares {
+        told.push(gives_way(share).await);
+    }
+    assert_eq!(told, [false, true, false]);
+    // What nobody could make room for is refused, and so is more for who was told.
+    assert_eq!(budget.share(&wanting).grow(11).await, Err(NoRoom));
+    assert_eq!(shares.remove(1).grow(1).await, Err(NoRoom));
+    grows.await.unwrap();
+    assert_eq!(gauge.get(), 9);
+}

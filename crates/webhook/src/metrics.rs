@@ -21,7 +21,7 @@ pub use histogram::Histogram;
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Labels of requests, with the Go webhook's names.
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, EncodeLabelSet, Eq, PartialEq)]
 pub struct RequestLabels {
     /// The method, or `other`.
     pub verb: &'static str,
@@ -35,7 +35,7 @@ pub struct RequestLabels {
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident, $field:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+        #[derive(Clone, Debug, EncodeLabelSet, Eq, PartialEq)]
         pub struct $name {
             /// One of a closed set.
             pub $field: &'static str,
@@ -75,7 +75,7 @@ label!(
 );
 
 /// Labels of decisions.
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, EncodeLabelSet, Eq, PartialEq)]
 pub struct DecisionLabels {
     /// `changed`, `unchanged`, `verified`, `refused` or `failed`.
     pub outcome: &'static str,

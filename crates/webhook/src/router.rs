@@ -151,7 +151,10 @@ impl Router {
             let late = Failure::new(StatusCode::SERVICE_UNAVAILABLE, "the answer took too long");
             let answer = within(ANSWER_TIME, admission.review(&body, task, traceparent.as_deref())).await;
             let ended = Instant::now();
-            metrics.request_seconds.get_or_create(&path.name().into()).observe(ended - started);
+            metrics
+                .request_seconds
+                .get_or_create(&path.name().into())
+                .observe((ended - started).as_secs_f64());
             let answer = answer.ok_or(late)??;
             drop(body);
             share.turn_into_answer(answer.len(), ended).await.map_err(|_| body::NO_ROOM)?;

@@ -117,10 +117,7 @@ impl<'r> Record<'r> {
         }
         if let Some(method) = self.method {
             metrics.pods.get_or_create(&method.into()).inc();
-            // Said once: writing it again would take it from the other processors each time.
-            if metrics.used.get() == 0 {
-                metrics.used.set(1);
-            }
+            metrics.used.set(1);
         }
         if self.missing_service_account {
             metrics.missing_service_accounts.inc();

@@ -113,7 +113,7 @@ impl Take<'_> {
         };
         let place = format!("{}/{}", self.at.namespace, self.at.name);
         let metrics = &self.shared.metrics;
-        let problems = metrics.configuration_problems.get_or_create(&KIND.into());
+        let problems = metrics.configuration_problems.get_or_create_owned(&KIND.into());
         let checked = match &document {
             Document::There(text) => {
                 let configuration = self.settings.load();

@@ -166,8 +166,8 @@ const METHOD: &str = "\
   user and system, from /proc. Same flags and a P-256 certificate for both. p50 and p99 are of 8 connections that always have a
   request on its way, so the processors are full. Waiting is what the scheduler says of the server's threads (schedstat).
 - **The server that decides nothing** (`benches/src/floor.rs`) has our TLS, accepts as ours does, reads each review to its end, and writes what our
-  webhook answers. As \"floor\" a thread for each connection waits in `read`: over connections that are kept, that is about the
-  least that a request takes. For new connections it starts a thread each. \"hyper and tokio alone\" is served by the libraries that
+  webhook answers. As \"floor\" a thread for each connection waits in `read`, and interrupts nobody, as ours does: over connections that are
+  kept, that is about the least that a request takes. For new connections it starts a thread each. \"hyper and tokio alone\" is served by the libraries that
   serve our webhook: the least that it could take without an HTTP server of its own. What is said of them with our handler
   is computed from the handler's row; for requests per second half of it counts, for there are two processors.
 - **Memory**: VmRSS 30 s after the first right answer and after `/readyz` said yes, and VmHWM then, from /proc; with 100,000

@@ -3,6 +3,7 @@
 
 use std::{
     io::{self, BufRead as _, BufReader, Read, Write},
+    mem,
     net::{TcpListener, TcpStream},
     sync::Arc,
     thread,
@@ -10,6 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use webhook::server::interrupt_nobody;
 
 use super::{Answers, READ_SIZE};
 
@@ -35,6 +37,7 @@ fn converse(stream: TcpStream, tls: Arc<ServerConfig>, answers: &Answers) -> any
     let stream = Buffered(BufReader::with_capacity(READ_SIZE, stream));
     let mut stream = BufReader::with_capacity(READ_SIZE, StreamOwned::new(tls, stream));
     let (mut line, mut body) = (String::new(), Vec::new());
+    let mut is_kept = false;
     while stream.read_line(&mut line)? > 0 {
         let path = line.split([' ', '/']).nth(2).unwrap_or_default();
         let answer = answers.get(path).context("no such path")?;
@@ -64,6 +67,10 @@ fn converse(stream: TcpStream, tls: Arc<ServerConfig>, answers: &Answers) -> any
         out.flush()?;
         if close {
             break;
+        }
+        // As ours does once a connection is busy.
+        if !mem::replace(&mut is_kept, true) {
+            interrupt_nobody();
         }
         line.clear();
     }

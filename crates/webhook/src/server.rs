@@ -39,6 +39,8 @@ mod tests;
 mod timed;
 mod turns;
 
+pub use own_thread::interrupt_nobody;
+
 use connection::Connection;
 use connections::Connections;
 use crowd::Crowd;

@@ -61,7 +61,7 @@ struct Shares {
     entries: Vec<Entry>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Entry {
     key: usize,
     bytes: usize,
@@ -278,7 +278,7 @@ impl Share {
         let accounts = budget.accounts();
         // Nothing changes while all are locked.
         let mut all: Vec<_> = accounts.values().map(|account| (account, account.shares())).collect();
-        let own = all.iter_mut().find(|(account, _)| Arc::ptr_eq(account, &self.account));
+        let own = all.iter_mut().find(|(account, _)| account.number == self.account.number);
         let Some((_, own)) = own else { return Taken::No };
         let taken = own.take(self.key, bytes, budget);
         if !matches!(taken, Taken::Full) {

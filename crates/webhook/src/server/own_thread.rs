@@ -88,7 +88,7 @@ fn drive<C: Future<Output = ()>>(
 /// connections gets to send all before they are answered. It stays so for whatever this thread does later on.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code, reason = "what it is given is there, and it may be called at any time")]
-fn interrupt_nobody() {
+pub fn interrupt_nobody() {
     let parameters = libc::sched_param { sched_priority: 0 };
     // Where it is forbidden all the same, it costs some more processor time.
     let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) };
@@ -96,7 +96,7 @@ fn interrupt_nobody() {
 
 /// Elsewhere it cannot be asked for.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn interrupt_nobody() {}
+pub fn interrupt_nobody() {}
 
 /// Somebody wants it to be polled again.
 struct Again(AtomicBool);

@@ -1,7 +1,7 @@
-//! About the least that an answer over HTTPS takes: a server that reads each request to its end, decides nothing, and writes
-//! what our webhook answers.
+//! About the least that an answer over HTTPS takes: a server that reads each request to its end and either decides nothing,
+//! and writes what our webhook answers, or has our handler decide, with nothing else of our webhook around it.
 //!
-//! TLS is the webhook's, and so is how connections are accepted. The answers were read before.
+//! TLS is the webhook's, and so is how connections are accepted.
 
 mod libraries;
 mod own_thread;
@@ -20,12 +20,19 @@ use std::{
 use anyhow::Context as _;
 use clap::ValueEnum;
 use hyper::body::Bytes;
-use webhook::tls::{Certificate, Protocol, Publisher};
+use tokio::runtime::Builder;
+use webhook::{
+    admission::Admission,
+    log::{self, Format},
+    tls::{Certificate, Protocol, Publisher},
+};
 
 use crate::{
-    context::Context,
+    context::{self, Context},
+    inputs,
     process::Process,
-    results::{FLOOR, LIBRARIES},
+    results::{FLOOR, FLOOR_WITH_HANDLER, LIBRARIES, LIBRARIES_WITH_HANDLER},
+    sections::handler,
     webhook::{Webhook, certificate, free_ports},
 };
 
@@ -36,8 +43,20 @@ pub(crate) enum With {
     Libraries,
 }
 
-/// By path, without the slash.
-type Answers = HashMap<String, Bytes>;
+/// Where answers come from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Source {
+    /// They were read before.
+    Files,
+    /// Our handler, as the handler's own benchmark has it.
+    Handler,
+}
+
+enum Answers {
+    /// By path, without the slash.
+    Known(HashMap<String, Bytes>),
+    Decided(Admission),
+}
 
 /// What a connection reads at once, in bytes: a large review's worth.
 const READ_SIZE: usize = 32 << 10;
@@ -53,10 +72,17 @@ pub(crate) struct Floor {
 
 impl Floor {
     /// Starts it with what the webhook answers.
-    pub(crate) fn start(context: &Context, webhook: &Webhook, with: With) -> anyhow::Result<Self> {
-        let (name, value) = match with {
-            With::OwnThread => (FLOOR, "own-thread"),
-            With::Libraries => (LIBRARIES, "libraries"),
+    pub(crate) fn start(
+        context: &Context,
+        webhook: &Webhook,
+        with: With,
+        source: Source,
+    ) -> anyhow::Result<Self> {
+        let (name, with, source) = match (with, source) {
+            (With::OwnThread, Source::Files) => (FLOOR, "own-thread", "files"),
+            (With::OwnThread, Source::Handler) => (FLOOR_WITH_HANDLER, "own-thread", "handler"),
+            (With::Libraries, Source::Files) => (LIBRARIES, "libraries", "files"),
+            (With::Libraries, Source::Handler) => (LIBRARIES_WITH_HANDLER, "libraries", "handler"),
         };
         let folder = context.work.join(name);
         fs::create_dir_all(&folder)?;
@@ -68,7 +94,8 @@ impl Floor {
         fs::write(folder.join(KEY), pair.key)?;
         let [port, _] = free_ports()?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("--floor").arg(&folder).args([format!("--with={value}"), format!("--port={port}")]);
+        command.arg("--floor").arg(&folder);
+        command.args([format!("--with={with}"), format!("--source={source}"), format!("--port={port}")]);
         let mut floor = Self { name, process: Process::start(&mut command, folder.join("log"))?, port };
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             floor.process.is_running()?;
@@ -83,21 +110,31 @@ impl Floor {
     }
 }
 
-/// Serves what the files of a folder hold, each under its own name.
-pub(crate) fn serve(folder: &Path, with: With, port: u16) -> anyhow::Result<()> {
-    let mut answers = Answers::new();
+/// Serves what the files of a folder hold, each under its own name, or what our handler answers.
+pub(crate) fn serve(folder: &Path, with: With, source: Source, port: u16) -> anyhow::Result<()> {
+    let mut files = HashMap::<String, Bytes>::new();
     for file in fs::read_dir(folder)? {
         let path = file?.path();
-        answers.insert(name(&path)?, fs::read(&path)?.into());
+        files.insert(name(&path)?, fs::read(&path)?.into());
     }
-    let file = |name: &str| answers.get(name).with_context(|| format!("expected a file `{name}`"));
+    let file = |name: &str| files.get(name).with_context(|| format!("expected a file `{name}`"));
     let publisher = Publisher::new(Protocol::default(), None);
     let provider = publisher.protocol().provider();
     publisher.publish(Certificate::read(file(CERTIFICATE)?, file(KEY)?, provider)?.key)?;
     let tls = publisher.published().load_full().context("it was just published")?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     ::webhook::server::defer_accept(&listener);
-    let answers = Arc::new(answers);
+    // For as long as it decides.
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let _flush = log::init(Format::Human, 0)?;
+    let answers = Arc::new(match source {
+        Source::Files => Answers::Known(files),
+        Source::Handler => {
+            let root = context::root();
+            let pods = inputs::pods(&root, &context::target(&root).join("bench"))?;
+            Answers::Decided(handler::admission(&runtime, &pods)?)
+        }
+    });
     match with {
         With::OwnThread => own_thread::serve(&listener, &tls, &answers),
         With::Libraries => libraries::serve(listener, tls, answers),

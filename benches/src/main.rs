@@ -26,7 +26,7 @@ use clap::Parser;
 
 use crate::{
     context::{Context, Effort},
-    floor::With,
+    floor::{Source, With},
     results::{Record, Results},
     sections::{
         Section,
@@ -61,11 +61,13 @@ struct Arguments {
     in_process: Option<Logging>,
     #[arg(long, hide = true)]
     milliseconds: Option<u64>,
-    /// What the https section starts: serve what the files of this folder hold
-    #[arg(long, hide = true, requires_all = ["with", "port"])]
+    /// What the https section starts: serve what the files of this folder hold, or what our handler answers
+    #[arg(long, hide = true, requires_all = ["with", "source", "port"])]
     floor: Option<PathBuf>,
     #[arg(long, hide = true, value_enum)]
     with: Option<With>,
+    #[arg(long, hide = true, value_enum)]
+    source: Option<Source>,
     #[arg(long, hide = true)]
     port: Option<u16>,
 }
@@ -87,8 +89,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     if let (Some(logging), Some(milliseconds)) = (arguments.in_process, arguments.milliseconds) {
         return handler::in_process(logging, milliseconds).map(|()| true);
     }
-    if let (Some(folder), Some(with), Some(port)) = (&arguments.floor, arguments.with, arguments.port) {
-        return floor::serve(folder, with, port).map(|()| true);
+    if let (Some(folder), Some(with), Some(source), Some(port)) =
+        (&arguments.floor, arguments.with, arguments.source, arguments.port)
+    {
+        return floor::serve(folder, with, source, port).map(|()| true);
     }
     if let Some(program) = &arguments.training {
         return training::run(&Context::new(Effort::QUICK)?, program).map(|()| true);

@@ -25,6 +25,9 @@ pub(crate) const EMPTY: &str = "empty policy";
 pub(crate) const FLOOR: &str = "floor";
 /// The same, served by the libraries that serve our webhook.
 pub(crate) const LIBRARIES: &str = "hyper and tokio alone";
+/// Both with our handler in them, and nothing else of our webhook's.
+pub(crate) const FLOOR_WITH_HANDLER: &str = "floor with our handler";
+pub(crate) const LIBRARIES_WITH_HANDLER: &str = "hyper and tokio with our handler";
 
 /// Everything that was measured, by section.
 #[derive(Debug, Default, Deserialize, PartialEq, Serialize)]

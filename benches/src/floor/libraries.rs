@@ -1,4 +1,4 @@
-//! The libraries that serve our webhook, and nothing else.
+//! The libraries that serve our webhook, and nothing else around what answers.
 
 use std::{net::TcpListener, sync::Arc};
 
@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use tokio::{io::BufReader, net::TcpStream, runtime::Builder};
 use tokio_rustls::TlsAcceptor;
+use webhook::admission::Task;
 
 use super::{Answers, READ_SIZE};
 
@@ -44,12 +45,20 @@ async fn converse(stream: TcpStream, tls: TlsAcceptor, answers: &Answers) -> any
     stream.set_nodelay(true)?;
     let stream = tls.accept(BufReader::with_capacity(READ_SIZE, stream)).await?;
     let service = service_fn(|request: Request<Incoming>| async {
-        let answer = answers.get(request.uri().path().trim_start_matches('/')).cloned();
-        let mut body = request.into_body();
-        while let Some(frame) = body.frame().await {
-            frame?;
-        }
-        let answer: Bytes = answer.context("no such path")?;
+        let answer: Bytes = match answers {
+            Answers::Known(answers) => {
+                let answer = answers.get(request.uri().path().trim_start_matches('/')).cloned();
+                let mut body = request.into_body();
+                while let Some(frame) = body.frame().await {
+                    frame?;
+                }
+                answer.context("no such path")?
+            }
+            Answers::Decided(admission) => {
+                let body = request.into_body().collect().await?.to_bytes();
+                admission.review(&body, Task::Mutate, None).await.ok().context("our handler failed")?
+            }
+        };
         anyhow::Ok(Response::builder().header(CONTENT_TYPE, "application/json").body(Full::new(answer))?)
     });
     Ok(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await?)

@@ -5,13 +5,19 @@ use std::{
     io::{self, BufRead as _, BufReader, Read, Write},
     mem,
     net::{TcpListener, TcpStream},
+    pin::pin,
     sync::Arc,
+    task::{self, Poll, Waker},
     thread,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use hyper::body::Bytes;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use webhook::server::interrupt_nobody;
+use webhook::{
+    admission::{Admission, Task},
+    server::interrupt_nobody,
+};
 
 use super::{Answers, READ_SIZE};
 
@@ -39,8 +45,7 @@ fn converse(stream: TcpStream, tls: Arc<ServerConfig>, answers: &Answers) -> any
     let (mut line, mut body) = (String::new(), Vec::new());
     let mut is_kept = false;
     while stream.read_line(&mut line)? > 0 {
-        let path = line.split([' ', '/']).nth(2).unwrap_or_default();
-        let answer = answers.get(path).context("no such path")?;
+        let path = line.split([' ', '/']).nth(2).unwrap_or_default().to_owned();
         let (mut length, mut close) = (0, false);
         loop {
             line.clear();
@@ -54,13 +59,17 @@ fn converse(stream: TcpStream, tls: Arc<ServerConfig>, answers: &Answers) -> any
         }
         body.resize(length, 0);
         stream.read_exact(&mut body)?;
+        let answer = match answers {
+            Answers::Known(answers) => answers.get(&path).context("no such path")?.clone(),
+            Answers::Decided(admission) => decide(admission, &body)?,
+        };
         let end = if close { "connection: close\r\n" } else { "" };
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{end}\r\n",
             answer.len()
         );
         let out = stream.get_mut();
-        out.conn.writer().write_all(&[head.as_bytes(), answer].concat())?;
+        out.conn.writer().write_all(&[head.as_bytes(), &answer].concat())?;
         if close {
             out.conn.send_close_notify();
         }
@@ -75,6 +84,15 @@ fn converse(stream: TcpStream, tls: Arc<ServerConfig>, answers: &Answers) -> any
         line.clear();
     }
     Ok(())
+}
+
+/// What our handler answers. Its roles are in the settings, so that it waits for nobody.
+fn decide(admission: &Admission, body: &[u8]) -> anyhow::Result<Bytes> {
+    let review = pin!(admission.review(body, Task::Mutate, None));
+    match review.poll(&mut task::Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer.ok().context("our handler failed"),
+        Poll::Pending => bail!("our handler waits, where everything it asks for is in its settings"),
+    }
 }
 
 /// Read in large pieces, written as it comes.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::{
     perf::parts,
     report::rows::{Unmet, three_digits},
-    results::{EMPTY, FLOOR, GO, LIBRARIES, OURS, Results, SDK},
+    results::{EMPTY, FLOOR, FLOOR_WITH_HANDLER, GO, LIBRARIES, LIBRARIES_WITH_HANDLER, OURS, Results, SDK},
     sections::profile,
 };
 
@@ -94,9 +94,7 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
                 three_digits(wall),
                 three_digits(2.0 * wall),
                 three_digits(cpu),
-                // The handler runs on one of two processors.
-                floors(results, row, |floor, handler, peer| 1e6 / (1e6 / floor + handler / 2.0) / peer)
-                    .unwrap_or_default()
+                floors(results, row, |rate, peer| rate / peer).unwrap_or_default()
             ))
         }
         "https.p99" => {
@@ -224,7 +222,7 @@ fn over_https(results: &Results, row: &Unmet, kind: &str) -> Option<String> {
     let parts = of(results, &format!("{kind}.{}", row.size))?;
     let floors = match kind {
         "kept" => {
-            let floors = floors(results, row, |floor, handler, peer| peer / (floor + handler));
+            let floors = floors(results, row, |takes, peer| peer / takes);
             floors.unwrap_or_default() + &rest(results, row).unwrap_or_default()
         }
         // There a thread for each connection is not the least.
@@ -233,24 +231,27 @@ fn over_https(results: &Results, row: &Unmet, kind: &str) -> Option<String> {
     Some(format!("of {} µs in the profile: {}.{floors}", microseconds(sum(&parts)), largest(&parts)))
 }
 
-/// What is neither the libraries' nor the handler's.
+/// What the handler takes by itself and among the libraries, and what is neither theirs nor the handler's.
 fn rest(results: &Results, row: &Unmet) -> Option<String> {
-    let libraries = results.figure(&format!("{}.{}", row.id, row.size), LIBRARIES)?;
+    let figure = |whose| results.figure(&format!("{}.{}", row.id, row.size), whose);
+    let (alone, deciding) = (figure(LIBRARIES)?, figure(LIBRARIES_WITH_HANDLER)?);
     let handler = results.figure(&format!("handler.process.{}", row.size), OURS)?;
-    let rest = row.ours - libraries - handler;
-    let left = row.peer? / row.least? - libraries - handler;
-    let left = if left > 0.0 { three_digits(left) } else { "nothing".to_owned() };
+    let rest = row.ours - deciding;
+    let mut text = format!(
+        " Our handler takes {} µs in process, where it is all that the processor sees, and {} more than nothing between hyper \
+         and tokio.",
+        three_digits(handler),
+        three_digits(deciding - alone)
+    );
     // Noise may be larger than it.
-    (rest > 0.0).then(|| {
-        format!(
-            " Hyper and tokio alone take {} µs, our handler in process {}; {} are everything else that a request gets \
-             (limits on time, room and turns; metrics), and what each part takes more than alone. The target leaves \
-             {left} for that.",
-            three_digits(libraries),
-            three_digits(handler),
+    if rest > 0.0 {
+        let _ = write!(
+            text,
+            " {} µs are everything else that a request gets (limits on time, room and turns; metrics).",
             three_digits(rest)
-        )
-    })
+        );
+    }
+    Some(text)
 }
 
 /// What a new connection takes whatever is decided.
@@ -271,30 +272,27 @@ fn new_connection(results: &Results, row: &Unmet) -> Option<String> {
     Some(text + ".")
 }
 
-/// What is left to win around the handler. `ratio` is of a floor's figure with a handler that takes so many microseconds to
-/// the peer's.
-fn floors(results: &Results, row: &Unmet, ratio: fn(f64, f64, f64) -> f64) -> Option<String> {
-    let handler = results.figure(&format!("handler.process.{}", row.size), OURS)?;
+/// What is left to win around the handler. `ratio` is of a floor's figure to the peer's.
+fn floors(results: &Results, row: &Unmet, ratio: fn(f64, f64) -> f64) -> Option<String> {
     let of = |whose| {
-        let floor = results.figure(&format!("{}.{}", row.id, row.size), whose)?;
-        let ratio = |handler| Some(ratio(floor, handler, row.peer?));
-        Some((ratio(0.0)?, ratio(handler)?))
+        let figure = results.figure(&format!("{}.{}", row.id, row.size), whose)?;
+        Some(ratio(figure, row.peer?))
     };
     let out_of_reach = |times: f64| row.least.is_some_and(|least| times < least);
-    let (nothing, least) = of(FLOOR)?;
+    let (nothing, deciding) = (of(FLOOR)?, of(FLOOR_WITH_HANDLER)?);
     let mut text = format!(
-        " With a server that decides nothing the ratio would be {}, and with our handler added, as fast as in process, {}",
+        " With a server that decides nothing the ratio would be {}, and with our handler in it and nothing else {}",
         three_digits(nothing),
-        three_digits(least)
+        three_digits(deciding)
     );
-    if let Some((nothing, deciding)) = of(LIBRARIES) {
-        let (nothing, times) = (three_digits(nothing), three_digits(deciding));
+    if let Some((nothing, with_libraries)) = of(LIBRARIES).zip(of(LIBRARIES_WITH_HANDLER)) {
+        let (nothing, times) = (three_digits(nothing), three_digits(with_libraries));
         let _ = write!(text, "; with hyper and tokio alone {nothing} and {times}");
-        if !out_of_reach(least) && out_of_reach(deciding) {
+        if !out_of_reach(deciding) && out_of_reach(with_libraries) {
             text.push_str(", so the target is out of their reach");
         }
     }
-    if out_of_reach(least) {
+    if out_of_reach(deciding) {
         text.push_str(". So the target is out of reach with this TLS and this handler");
     }
     Some(text + ".")
@@ -373,6 +371,8 @@ mod tests {
             &[
                 ("https.cpu.4kb", FLOOR, 12.0),
                 ("https.cpu.4kb", LIBRARIES, 16.0),
+                ("https.cpu.4kb", FLOOR_WITH_HANDLER, 20.0),
+                ("https.cpu.4kb", LIBRARIES_WITH_HANDLER, 25.0),
                 ("handler.process.4kb", OURS, 8.0),
             ],
         );
@@ -381,10 +381,9 @@ mod tests {
             "- what, 4 KB, 40 x: of 136.0 µs in the profile: 16.0 kernel's network stack; 15.0 kernel's epoll, futex, \
              scheduling; 14.0 kernel's writing of the log line; 13.0 kernel's memory; 12.0 kernel's rest; 11.0 TLS \
              handshake (key exchange, signature, hashes). With a server that decides nothing the \
-             ratio would be 20.0, and with our handler added, as fast as in process, 12.0; with hyper and tokio alone 15.0 and 10.0, so the target is out of their reach. \
-             Hyper and tokio alone take 16.0 µs, our handler in process 8.00; 16.0 are everything else that a request gets \
-             (limits on time, room and turns; metrics), and what each part takes more than alone. The target leaves \
-             nothing for that. In single rounds the ratio was 6.00 to 9.00.\n\
+             ratio would be 20.0, and with our handler in it and nothing else 12.0; with hyper and tokio alone 15.0 and 9.60, so the target is out of their reach. \
+             Our handler takes 8.00 µs in process, where it is all that the processor sees, and 9.00 more than nothing between \
+             hyper and tokio. 15.0 µs are everything else that a request gets (limits on time, room and turns; metrics). In single rounds the ratio was 6.00 to 9.00.\n\
              - what, 1 x: not taken apart. In single rounds the ratio was 6.00 to 9.00.\n"
         );
     }
@@ -411,6 +410,7 @@ mod tests {
         let results = results(&[
             ("https.cpu.4kb", OURS, 30.0),
             ("https.rate.4kb", FLOOR, 50_000.0),
+            ("https.rate.4kb", FLOOR_WITH_HANDLER, 40_000.0),
             ("handler.process.4kb", OURS, 10.0),
             ("memory.idle.file", OURS, 2_097_152.0),
             ("size.of: a", OURS, 1024.0),
@@ -430,8 +430,8 @@ mod tests {
         assert_eq!(
             why("https.rate", "4kb", 20_000.0, Some(10_000.0)),
             "a request comes every 50.0 µs, which are 100 of two processors; the server takes 30.0 of these, the load and \
-             idling the others. With a server that decides nothing the ratio would be 5.00, and with our handler added, as fast as \
-             in process, 4.00. So the target is out of reach with this TLS and this handler."
+             idling the others. With a server that decides nothing the ratio would be 5.00, and with our handler in it and \
+             nothing else 4.00. So the target is out of reach with this TLS and this handler."
         );
         assert_eq!(
             why("memory.idle", "", 3_145_728.0, None),

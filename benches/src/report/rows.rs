@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::results::{EMPTY, FLOOR, GO, LIBRARIES, OURS, Results, SDK, TEMPLATE};
+use crate::results::{
+    EMPTY, FLOOR, FLOOR_WITH_HANDLER, GO, LIBRARIES, LIBRARIES_WITH_HANDLER, OURS, Results, SDK, TEMPLATE,
+};
 
 /// Which peers are given.
 #[derive(Clone, Copy, Debug)]
@@ -63,10 +65,14 @@ const ROWS: &[Row] = &[
     row("HTTPS keep-alive, 8 connections: server CPU per request", "https.cpu", Microseconds, Some(GO), &[(SMALL, Better(11.0)), (MEDIUM, Better(25.0)), (LARGE, Recorded)]),
     row("the same against a server that decides nothing", "https.cpu", Microseconds, Some(FLOOR), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
     row("the same against a server that decides nothing", "https.cpu", Microseconds, Some(LIBRARIES), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
+    row("the same against a server of our handler and nothing else", "https.cpu", Microseconds, Some(FLOOR_WITH_HANDLER), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
+    row("the same against a server of our handler and nothing else", "https.cpu", Microseconds, Some(LIBRARIES_WITH_HANDLER), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
     row("GET /healthz on these connections: server CPU", "https.healthz.cpu", Microseconds, Some(GO), &[(NONE, Recorded)]),
     row("HTTPS keep-alive: requests per second", "https.rate", PerSecond, Some(GO), &[(SMALL, Better(7.0)), (MEDIUM, Better(14.0)), (LARGE, Recorded)]),
     row("the same against a server that decides nothing", "https.rate", PerSecond, Some(FLOOR), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
     row("the same against a server that decides nothing", "https.rate", PerSecond, Some(LIBRARIES), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
+    row("the same against a server of our handler and nothing else", "https.rate", PerSecond, Some(FLOOR_WITH_HANDLER), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
+    row("the same against a server of our handler and nothing else", "https.rate", PerSecond, Some(LIBRARIES_WITH_HANDLER), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
     row("HTTPS keep-alive: p50", "https.p50", Microseconds, Some(GO), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
     row("HTTPS keep-alive: p99", "https.p99", Microseconds, Some(GO), &[(SMALL, Better(25.0)), (MEDIUM, Better(25.0)), (LARGE, Recorded)]),
     row("the same against a server that decides nothing", "https.p99", Microseconds, Some(FLOOR), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),

@@ -139,7 +139,7 @@ pub(crate) fn in_process(logging: Logging, milliseconds: u64) -> anyhow::Result<
 }
 
 /// One that finds its roles in the settings, so that nobody has to be asked.
-fn admission(runtime: &Runtime, pods: &[Input]) -> anyhow::Result<Admission> {
+pub(crate) fn admission(runtime: &Runtime, pods: &[Input]) -> anyhow::Result<Admission> {
     let settings = inputs::settings(0, pods).to_string();
     let configuration = Configuration::read(settings)
         .map_err(|problems| anyhow::anyhow!("our settings are refused: {}", problems.message()))?;

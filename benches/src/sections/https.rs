@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     context::Context,
-    floor::{Floor, With},
+    floor::{Floor, Source, With},
     inputs::Input,
     process::Process,
-    results::{FLOOR, OURS, Record},
+    results::{FLOOR, FLOOR_WITH_HANDLER, LIBRARIES_WITH_HANDLER, OURS, Record},
     webhook::{ApiServer, MUTATE, Webhook},
     wrk::{self, Cost, Load},
 };
@@ -20,8 +20,11 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
     let webhooks = start_all(context, record, ApiServer::Kubeconfig(&kubeconfig), &[]);
     let ours = webhooks.iter().find(|webhook| webhook.name == OURS);
     let mut floors = Vec::new();
-    for with in [With::OwnThread, With::Libraries] {
-        floors.extend(ours.map(|webhook| Floor::start(context, webhook, with)).transpose()?);
+    for (with, source) in [With::OwnThread, With::Libraries]
+        .into_iter()
+        .flat_map(|with| [(with, Source::Files), (with, Source::Handler)])
+    {
+        floors.extend(ours.map(|webhook| Floor::start(context, webhook, with, source)).transpose()?);
     }
     let mut sides: Vec<Side<'_>> =
         webhooks.iter().map(Side::Webhook).chain(floors.iter().map(Side::Floor)).collect();
@@ -38,6 +41,10 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
             .flat_map(|pod| [(pod, false), (pod, true)])
         {
             for side in &sides {
+                // What a handler takes does not depend on how old its connection is.
+                if close && [FLOOR_WITH_HANDLER, LIBRARIES_WITH_HANDLER].contains(&side.name()) {
+                    continue;
+                }
                 let Some(url) = side.url(pod) else { continue };
                 let cpu = match measure(context, record, side, &url, pod, close) {
                     Ok(cpu) => cpu,
@@ -136,7 +143,7 @@ fn measure(
         (Some(size), false) => {
             record.add(&format!("https.cpu.{size}"), name, cpu);
             // Of threads that have ended nobody knows.
-            if name != FLOOR {
+            if ![FLOOR, FLOOR_WITH_HANDLER].contains(&name) {
                 record.add(&format!("https.waiting.{size}"), name, waiting);
             }
             record.add(&format!("https.rate.{size}"), name, outcome.requests_per_second());

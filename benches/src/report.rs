@@ -168,8 +168,10 @@ const METHOD: &str = "\
 - **The server that decides nothing** (`benches/src/floor.rs`) has our TLS, accepts as ours does, reads each review to its end, and writes what our
   webhook answers. As \"floor\" a thread for each connection waits in `read`, and interrupts nobody, as ours does: over connections that are
   kept, that is about the least that a request takes. For new connections it starts a thread each. \"hyper and tokio alone\" is served by the libraries that
-  serve our webhook: the least that it could take without an HTTP server of its own. With our handler both decide, as the handler's row
-  does, and have nothing else of our webhook: no limits on time, room or turns, no metrics of requests.
+  serve our webhook, on tokio's workers: about the least that it could take without an HTTP server of its own, though ours has a thread
+  for a busy connection, and can come out below. With our handler both decide, as the handler's row does, and have nothing else
+  of our webhook: no limits on time, room or turns, no metrics of requests. Hyper is built there without the profile, which
+  names the webhook's own.
 - **Memory**: VmRSS 30 s after the first right answer and after `/readyz` said yes, and VmHWM then, from /proc; with 100,000
   ServiceAccounts (a tenth with a role) in a real kube-apiserver, and idle with a dozen. A new process each time. With many mapping
   entries a policy can come out below its payload: a small request leaves pages of the first MiB unused.

@@ -15,7 +15,7 @@ mod outline;
 mod skip;
 mod spans;
 mod text;
-pub(crate) use members::{Elements, Members, members};
+pub(crate) use members::{Elements, Members, Name, members, names};
 pub(crate) use text::holds_wildcard;
 pub use text::write_string;
 
@@ -337,7 +337,7 @@ impl<'a> Scanner<'a> {
 
     /// Enters an object of which the named members are read; `None` for `null`.
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    pub(crate) fn object(&mut self, known: &'static [&'static str]) -> Option<Members> {
+    pub(crate) fn object(&mut self, known: &'static [Name]) -> Option<Members> {
         if self.enter(b'{', "an object") { Some(Members::new(known)) } else { None }
     }
 

@@ -182,15 +182,15 @@ pub(crate) struct Pod<'a> {
 members!(PodMember { Metadata: "metadata", Spec: "spec" });
 
 members!(SpecMember {
-    ServiceAccountName: "serviceAccountName",
-    ServiceAccount: "serviceAccount",
-    NodeSelector: "nodeSelector",
-    Os: "os",
-    Affinity: "affinity",
+    Volumes: "volumes",
     InitContainers: "initContainers",
     Containers: "containers",
     EphemeralContainers: "ephemeralContainers",
-    Volumes: "volumes",
+    NodeSelector: "nodeSelector",
+    ServiceAccountName: "serviceAccountName",
+    ServiceAccount: "serviceAccount",
+    Affinity: "affinity",
+    Os: "os",
 });
 
 impl<'a> Pod<'a> {

@@ -46,7 +46,7 @@ pub struct Review<'a> {
     pub settings: Option<Box<(Settings<'a>, Problems)>>,
 }
 
-members!(ReviewMember { ApiVersion: "apiVersion", Kind: "kind", Request: "request", Settings: "settings" });
+members!(ReviewMember { Kind: "kind", ApiVersion: "apiVersion", Request: "request", Settings: "settings" });
 
 impl<'a> Review<'a> {
     /// Reads a whole document.
@@ -97,11 +97,11 @@ pub struct Request<'a> {
 // Older hosts write some of them in another form.
 members!(RequestMember {
     Uid: "uid",
-    Namespace: "namespace",
-    Operation: "operation",
     Resource: "resource",
     SubResource: "subResource",
     OlderSubResource: "sub_resource",
+    Namespace: "namespace",
+    Operation: "operation",
     Object: "object",
     OldObject: "oldObject",
     OlderOldObject: "old_object",

@@ -382,7 +382,7 @@ mod tests {
 
     #[test]
     fn what_is_read_is_documented() {
-        let mut read = Member::NAMES.to_vec();
+        let mut read: Vec<&str> = Member::NAMES.iter().map(|field| field.text).collect();
         let mut documented: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
         read.sort_unstable();
         documented.sort_unstable();

@@ -8,7 +8,7 @@ use super::*;
 use crate::identity::Missing;
 
 use crate::error::Fault;
-use crate::json::Scanner;
+use crate::json::{Scanner, names};
 use crate::pod::Slot;
 
 #[derive(Debug)]
@@ -204,7 +204,7 @@ fn check<'a>(
 fn read<'a>(object: &'a str, arena: &'a Arena) -> Result<Metadata<'a>, Box<ReadError>> {
     let mut s = Scanner::new(object, arena);
     let mut metadata = Metadata::default();
-    if let Some(mut members) = s.object(&["metadata"]) {
+    if let Some(mut members) = s.object(names!["metadata"]) {
         while members.next(&mut s).is_some() {
             metadata = Metadata::read(&mut s);
         }

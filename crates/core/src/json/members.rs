@@ -14,7 +14,7 @@ macro_rules! members {
         }
 
         impl $object {
-            const NAMES: &'static [&'static str] = &[$($name),+];
+            const NAMES: &'static [$crate::json::Name] = $crate::json::names![$($name),+];
 
             fn at(place: usize) -> Option<Self> {
                 match place {
@@ -27,9 +27,78 @@ macro_rules! members {
 }
 pub(crate) use members;
 
+/// The names of the members of an object that are read, in the order of the API server, which writes the fields of a Go struct
+/// as they stand there: the next one is looked for first.
+macro_rules! names {
+    ($($name:literal),+ $(,)?) => {
+        const { &[$($crate::json::Name::new($name)),+] }
+    };
+}
+pub(crate) use names;
+
+/// The name of a member that is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Name {
+    pub(crate) text: &'static str,
+    /// How a member begins that has it.
+    #[cfg(not(target_arch = "wasm32"))]
+    start: Start,
+}
+
+/// What is compared at once of a document: the byte before a member, a quote, a name, a quote, a colon.
+#[cfg(not(target_arch = "wasm32"))]
+type Window = [u8; 16];
+
+/// A window without its first byte, and the bits of it that count.
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    bytes: u128,
+    mask: u128,
+}
+
+impl Name {
+    pub(crate) const fn new(text: &'static str) -> Self {
+        Self {
+            text,
+            #[cfg(not(target_arch = "wasm32"))]
+            start: Start::new(text),
+        }
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Start {
+    const fn new(name: &str) -> Self {
+        // Of a longer name nothing fits.
+        let mut start = Self { bytes: u128::MAX, mask: 0 };
+        if name.len() + 4 > size_of::<Window>() {
+            return start;
+        }
+        start.bytes = (b':' as u128) << 8 | b'"' as u128;
+        let mut rest = name.as_bytes();
+        while let Some((byte, before)) = rest.split_last() {
+            start.bytes = start.bytes << 8 | *byte as u128;
+            rest = before;
+        }
+        start.bytes = (start.bytes << 8 | b'"' as u128) << 8;
+        start.mask = u128::MAX >> (8 * (size_of::<Window>() - name.len() - 4));
+        start
+    }
+
+    /// Whether a window begins with a byte and then with this.
+    #[inline(always)]
+    fn is_in(&self, window: &Window, before: u8) -> bool {
+        u128::from_le_bytes(*window) & self.mask == self.bytes | u128::from(before)
+    }
+}
+
 /// The members of an object that is being read.
 pub(crate) struct Members {
-    known: &'static [&'static str],
+    known: &'static [Name],
+    /// The place among them of the name that may come next.
+    #[cfg(not(target_arch = "wasm32"))]
+    expected: usize,
     /// A bit for each length that one in `known` has.
     #[cfg(not(target_arch = "wasm32"))]
     lengths: u64,
@@ -40,12 +109,16 @@ pub(crate) struct Members {
 
 impl Members {
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    pub(super) fn new(known: &'static [&'static str]) -> Self {
+    pub(super) fn new(known: &'static [Name]) -> Self {
         Self {
             known,
+            #[cfg(not(target_arch = "wasm32"))]
+            expected: 0,
             // Worked out when this is compiled.
             #[cfg(not(target_arch = "wasm32"))]
-            lengths: known.iter().fold(0, |lengths, name| lengths | 1_u64.wrapping_shl(name.len() as u32)),
+            lengths: known
+                .iter()
+                .fold(0, |lengths, name| lengths | 1_u64.wrapping_shl(name.text.len() as u32)),
             seen: 0,
             empty: true,
         }
@@ -91,6 +164,10 @@ impl Members {
     /// The next member that was asked for, by its place among the names; the others are skipped.
     #[cfg_attr(not(target_arch = "wasm32"), inline(never))]
     pub(crate) fn next(&mut self, s: &mut Scanner<'_>) -> Option<usize> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(place) = self.next_expected(s) {
+            return Some(place);
+        }
         while let Some(key) = self.next_any(s) {
             // Most that nobody asked for.
             #[cfg(not(target_arch = "wasm32"))]
@@ -98,19 +175,42 @@ impl Members {
                 s.skip();
                 continue;
             }
-            let Some((i, name)) = self.known.iter().enumerate().find(|(_, name)| is(name, key)) else {
+            let Some((i, name)) = self.known.iter().enumerate().find(|(_, name)| is(name.text, key)) else {
                 s.skip();
                 continue;
             };
-            s.at_segment(Segment::Member(name));
+            s.at_segment(Segment::Member(name.text));
             if self.seen & 1 << i != 0 {
                 s.fail(Fault::Duplicate);
                 return None;
             }
             self.seen |= 1 << i;
+            #[cfg(not(target_arch = "wasm32"))]
+            {
+                self.expected = i + 1;
+            }
             return Some(i);
         }
         None
+    }
+
+    /// The next member, if it is the one that is expected, and there are no blanks.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[inline(always)]
+    fn next_expected(&mut self, s: &mut Scanner<'_>) -> Option<usize> {
+        let place = self.expected;
+        let name = self.known.get(place)?;
+        let (at, before) = if self.empty { (s.at.checked_sub(1)?, b'{') } else { (s.at, b',') };
+        let window = s.text.as_bytes().get(at..)?.first_chunk()?;
+        if !name.start.is_in(window, before) || self.seen & 1 << place != 0 {
+            return None;
+        }
+        s.at = at + name.text.len() + 4;
+        s.at_segment(Segment::Member(name.text));
+        self.empty = false;
+        self.seen |= 1 << place;
+        self.expected = place + 1;
+        Some(place)
     }
 
     /// No member so far.
@@ -182,5 +282,94 @@ impl Elements {
     /// The number of elements so far.
     pub(crate) fn count(&self) -> usize {
         self.count
+    }
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+    use crate::error::ReadError;
+    use crate::json::Arena;
+
+    // The longest that fits into a window, and one that does not.
+    const NAMES: &[Name] = names!["a", "volumeMounts", "volumeDevices", "b"];
+
+    /// The members that were asked for, each with its value.
+    type Read = Result<Vec<(usize, String)>, Box<ReadError>>;
+
+    fn read(text: &str, expects: bool) -> Read {
+        let arena = Arena::default();
+        let mut s = Scanner::new(text, &arena);
+        let mut read = Vec::new();
+        if let Some(mut members) = s.object(NAMES) {
+            loop {
+                if !expects {
+                    members.expected = NAMES.len();
+                }
+                let Some(place) = members.next(&mut s) else { break };
+                read.push((place, s.skip().to_owned()));
+            }
+        }
+        s.result(read)
+    }
+
+    /// All sequences of so many of the members.
+    fn sequences(members: &[&str], length: usize, text: &mut String, visit: &mut impl FnMut(&str)) {
+        visit(text);
+        if length > 0 {
+            for member in members {
+                let end = text.len();
+                text.push_str(if end == 1 { "" } else { "," });
+                text.push_str(member);
+                sequences(members, length - 1, text, visit);
+                text.truncate(end);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_expected_is_read_as_what_is_not() {
+        let members = [
+            r#""a":1"#,
+            r#""volumeMounts":[]"#,
+            r#""volumeDevices":{}"#,
+            r#""b":"x""#,
+            r#" "a" : 1 "#,
+            r#""\u0061":1"#,
+            r#""A":1"#,
+            r#""ab":1"#,
+            r#""a";1"#,
+            r#""a":"#,
+            "",
+        ];
+        let mut found = 0;
+        // A member that is followed by nothing is shorter than a window.
+        for end in ["}", "} ", "}}", ",}", "", "                "] {
+            sequences(&members, 4, &mut "{".to_owned(), &mut |text| {
+                let text = format!("{text}{end}");
+                let expected = read(&text, false);
+                assert_eq!(read(&text, true), expected, "{text}");
+                found += usize::from(expected.is_ok());
+            });
+        }
+        assert!(found > 1000, "{found} were well-formed");
+    }
+
+    #[test]
+    fn what_comes_in_order_is_expected() {
+        let arena = Arena::default();
+        let text = r#"{"a":1,"c":{},"volumeMounts":2,"volumeDevices":3,"b":4,"padding":"0123456789abcdef"}"#;
+        let mut s = Scanner::new(text, &arena);
+        let mut members = s.object(NAMES).unwrap();
+        let mut at_once = Vec::new();
+        for place in 0..NAMES.len() {
+            assert_eq!(members.expected, place);
+            let expected = members.next_expected(&mut s);
+            at_once.push(expected.is_some());
+            assert_eq!(expected.or_else(|| members.next(&mut s)), Some(place));
+            s.skip();
+        }
+        assert_eq!(members.next(&mut s), None);
+        assert_eq!(at_once, [true, false, false, true]);
     }
 }

@@ -306,7 +306,7 @@ fn canonical(name: &str) -> Option<&'static str> {
         "Audience" => Some("audience"),
         "UseRegionalSTS" => Some("stsRegionalEndpoints"),
         "TokenExpiration" => Some("tokenExpiration"),
-        name => Field::NAMES.iter().copied().find(|field| *field == name),
+        name => Field::NAMES.iter().map(|field| field.text).find(|field| *field == name),
     }
 }
 

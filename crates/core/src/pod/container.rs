@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::error::Fault;
-use crate::json::{Scanner, members};
+use crate::json::{Scanner, members, names};
 use crate::room;
 
 use super::{Bracket, MAX_CONTAINERS, Slot};
@@ -157,7 +157,7 @@ impl<'a> Container<'a> {
     fn read_devices(&mut self, s: &mut Scanner<'a>) {
         let Some(mut elements) = s.array() else { return };
         while elements.next(s) {
-            let Some(mut members) = s.object(&["devicePath"]) else { continue };
+            let Some(mut members) = s.object(names!["devicePath"]) else { continue };
             while members.next(s).is_some() {
                 self.devices.extend(s.optional_string());
             }

@@ -1,10 +1,10 @@
 //! On which operating system a pod will run
 //! (<https://kubernetes.io/docs/concepts/windows/user-guide/#ensuring-os-specific-workloads-land-on-the-appropriate-container-host>).
 
-use crate::json::{Scanner, members};
+use crate::json::{Name, Scanner, members, names};
 use crate::path::Os;
 
-const OS_LABELS: &[&str] = &["kubernetes.io/os", "beta.kubernetes.io/os"];
+const OS_LABELS: &[Name] = names!["kubernetes.io/os", "beta.kubernetes.io/os"];
 
 /// What a pod says of where it may run.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +26,7 @@ impl<'a> Scheduling<'a> {
     }
 
     pub(super) fn read_os(&mut self, s: &mut Scanner<'a>) {
-        if let Some(mut members) = s.object(&["name"]) {
+        if let Some(mut members) = s.object(names!["name"]) {
             while members.next(s).is_some() {
                 self.os_name = super::name(s);
             }
@@ -45,16 +45,18 @@ impl<'a> Scheduling<'a> {
     }
 
     pub(super) fn read_affinity(&mut self, s: &mut Scanner<'a>) {
-        let Some(mut affinity) = s.object(&["nodeAffinity"]) else { return };
+        let Some(mut affinity) = s.object(names!["nodeAffinity"]) else { return };
         while affinity.next(s).is_some() {
             self.read_node_affinity(s);
         }
     }
 
     fn read_node_affinity(&mut self, s: &mut Scanner<'a>) {
-        let Some(mut node) = s.object(&["requiredDuringSchedulingIgnoredDuringExecution"]) else { return };
+        let Some(mut node) = s.object(names!["requiredDuringSchedulingIgnoredDuringExecution"]) else {
+            return;
+        };
         while node.next(s).is_some() {
-            let Some(mut required) = s.object(&["nodeSelectorTerms"]) else { continue };
+            let Some(mut required) = s.object(names!["nodeSelectorTerms"]) else { continue };
             while required.next(s).is_some() {
                 self.requires_windows = terms_require_windows(s);
             }
@@ -68,7 +70,7 @@ fn terms_require_windows(s: &mut Scanner<'_>) -> bool {
     let mut all = true;
     while terms.next(s) {
         let mut windows = false;
-        if let Some(mut term) = s.object(&["matchExpressions"]) {
+        if let Some(mut term) = s.object(names!["matchExpressions"]) {
             while term.next(s).is_some() {
                 let Some(mut expressions) = s.array() else { continue };
                 while expressions.next(s) {
@@ -90,7 +92,9 @@ fn expression_requires_windows(s: &mut Scanner<'_>) -> bool {
         while let Some(member) = expression.next(s).and_then(ExpressionMember::at) {
             match member {
                 ExpressionMember::Key => {
-                    on_os = s.optional_string().is_some_and(|key| OS_LABELS.contains(&key));
+                    on_os = s
+                        .optional_string()
+                        .is_some_and(|key| OS_LABELS.iter().any(|label| label.text == key));
                 }
                 ExpressionMember::Operator => is_in = s.optional_string() == Some("In"),
                 ExpressionMember::Values => {

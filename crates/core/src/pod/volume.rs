@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::json::{Scanner, members};
+use crate::json::{Scanner, members, names};
 use crate::path::{NormalPath, Os};
 
 use super::Slot;
@@ -61,7 +61,7 @@ impl<'a> Volume<'a> {
 }
 
 fn read_projected<'a>(s: &mut Scanner<'a>, sources: &mut Vec<Source<'a>>) {
-    let Some(mut members) = s.object(&["sources"]) else { return };
+    let Some(mut members) = s.object(names!["sources"]) else { return };
     while members.next(s).is_some() {
         let Some(mut elements) = s.array() else { continue };
         while elements.next(s) {
@@ -82,7 +82,7 @@ members!(SourceMember {
 /// Reads a source. Without items, what a secret or a config map writes are keys that are not known here.
 fn read_source<'a>(s: &mut Scanner<'a>, sources: &mut Vec<Source<'a>>) {
     const SERVICE_ACCOUNT_TOKEN: usize = 0;
-    let kinds = &[
+    let kinds = names![
         "serviceAccountToken",
         "secret",
         "configMap",
@@ -114,7 +114,7 @@ fn read_source<'a>(s: &mut Scanner<'a>, sources: &mut Vec<Source<'a>>) {
 fn read_items<'a>(s: &mut Scanner<'a>, sources: &mut Vec<Source<'a>>) {
     let Some(mut elements) = s.array() else { return };
     while elements.next(s) {
-        let Some(mut item) = s.object(&["path"]) else { continue };
+        let Some(mut item) = s.object(names!["path"]) else { continue };
         while item.next(s).is_some() {
             sources.extend(s.optional_string().map(|path| Source { path, audience: None }));
         }

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::error::ReadError;
-use crate::json::{Arena, Members, Scanner, Value};
+use crate::json::{Arena, Members, Name, Scanner, Value};
 use crate::message::message;
 use crate::names::Names;
 use crate::url::{self, PlainHttp};
@@ -37,14 +37,14 @@ impl<'a> Object<'a> {
     /// The next field that is known, by its place among those, and where it stands. The others are problems.
     pub(crate) fn next_known<'p>(
         &mut self,
-        known: &'static [&'static str],
+        known: &'static [Name],
         outer: &'p Place<'p>,
         problems: &mut Problems,
     ) -> Option<(usize, Place<'p>, Value<'a>)> {
         loop {
             let (name, value) = self.next()?;
             if let Some(i) = place_among(known, name, outer, problems) {
-                return Some((i, outer.member(known.get(i)?), value));
+                return Some((i, outer.member(known.get(i)?.text), value));
             }
         }
     }
@@ -69,12 +69,12 @@ impl<'a> Object<'a> {
 
 /// The place of a field among those that are known; another one is a problem.
 pub(super) fn place_among(
-    known: &[&str],
+    known: &[Name],
     name: &str,
     outer: &Place<'_>,
     problems: &mut Problems,
 ) -> Option<usize> {
-    let found = known.iter().position(|field| *field == name);
+    let found = known.iter().position(|field| field.text == name);
     if found.is_none() {
         problems.add(&outer.member(name), problem::unknown_field(name, known));
     }

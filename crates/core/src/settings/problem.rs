@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::json::Value;
+use crate::json::{Name, Value};
 use crate::message::{escape_into, message, number};
 
 /// One thing that is wrong.
@@ -129,12 +129,12 @@ pub(crate) fn expected(what: &str, value: &Value<'_>) -> String {
 
 /// That a field is not known, with the one that was probably meant.
 #[cold]
-pub(super) fn unknown_field(name: &str, known: &[&str]) -> String {
+pub(super) fn unknown_field(name: &str, known: &[Name]) -> String {
     let mut meant = None;
     // A longer one is meant for none of them, and to find that out would take long.
     if name.len() <= 64 {
         let name = plain(name);
-        for candidate in known {
+        for candidate in known.iter().map(|field| field.text) {
             let found = (distance(&name, &plain(candidate)), candidate);
             if meant.is_none_or(|best| found < best) {
                 meant = Some(found);

@@ -17,8 +17,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
+use envtest::{Authority, Client, Request};
 use hyper::body::Bytes;
 use tokio::runtime::Builder;
 use webhook::{
@@ -33,7 +34,7 @@ use crate::{
     process::Process,
     results::{FLOOR, FLOOR_WITH_HANDLER, LIBRARIES, LIBRARIES_WITH_HANDLER},
     sections::handler,
-    webhook::{Webhook, certificate, free_ports},
+    webhook::{Webhook, certificate, free_ports, gives},
 };
 
 /// What serves.
@@ -44,7 +45,7 @@ pub(crate) enum With {
 }
 
 /// Where answers come from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Source {
     /// They were read before.
     Files,
@@ -89,7 +90,7 @@ impl Floor {
         for pod in &context.pods {
             fs::write(folder.join(pod.size), webhook.answer(context, pod)?)?;
         }
-        let pair = certificate()?.1;
+        let (authority, pair) = certificate()?;
         fs::write(folder.join(CERTIFICATE), pair.certificate)?;
         fs::write(folder.join(KEY), pair.key)?;
         let [port, _] = free_ports()?;
@@ -101,7 +102,24 @@ impl Floor {
             floor.process.is_running()?;
             thread::sleep(Duration::from_millis(5));
         }
+        floor.check(context, &authority)?;
         Ok(floor)
+    }
+
+    /// Whether it gives every pod its role, for what it takes not to is no floor.
+    fn check(&self, context: &Context, authority: &Authority) -> anyhow::Result<()> {
+        let client = Client::new((Ipv4Addr::LOCALHOST, self.port).into(), &authority.pem(), "")?;
+        for pod in &context.pods {
+            let review = Request::post(&format!("/{}", pod.size), &pod.review);
+            let answer = context.runtime.block_on(client.send(review))?.json()?;
+            ensure!(
+                gives(&answer, &pod.role()),
+                "{}: it does not give the pod of {} its role",
+                self.name,
+                pod.size
+            );
+        }
+        Ok(())
     }
 
     /// Where reviews of a size are answered.
@@ -126,7 +144,7 @@ pub(crate) fn serve(folder: &Path, with: With, source: Source, port: u16) -> any
     ::webhook::server::defer_accept(&listener);
     // For as long as it decides.
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let _flush = log::init(Format::Human, 0)?;
+    let _flush = matches!(source, Source::Handler).then(|| log::init(Format::Human, 0)).transpose()?;
     let answers = Arc::new(match source {
         Source::Files => Answers::Known(files),
         Source::Handler => {

@@ -1,6 +1,6 @@
 //! What remains where a target is not met, and where the time goes, part by part.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use crate::{
     perf::parts,
@@ -53,13 +53,9 @@ pub(crate) fn sentences(results: &Results, unmet: &[Unmet]) -> String {
     for row in unmet {
         let size = if row.size.is_empty() { String::new() } else { format!(", {}", row.size.to_uppercase()) };
         let why = why(results, row).unwrap_or_else(|| "not taken apart.".to_owned());
-        let rounds = row.ratios.iter().copied();
-        let rounds = match (rounds.clone().reduce(f64::min), rounds.reduce(f64::max)) {
-            (Some(least), Some(most)) if row.ratios.len() > 1 => {
-                format!(" In single rounds the ratio was {} to {}.", three_digits(least), three_digits(most))
-            }
-            _ => String::new(),
-        };
+        let rounds = range(&row.ratios).map_or_else(String::new, |(least, most)| {
+            format!(" In single rounds the ratio was {} to {}.", three_digits(least), three_digits(most))
+        });
         let _ = writeln!(text, "- {}{}, {}: {why}{rounds}", row.what, size.replace("KB", " KB"), row.shown);
     }
     text
@@ -94,7 +90,7 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
                 three_digits(wall),
                 three_digits(2.0 * wall),
                 three_digits(cpu),
-                floors(results, row, |rate, peer| rate / peer).unwrap_or_default()
+                floors(results, row, more_is_better).unwrap_or_default()
             ))
         }
         "https.p99" => {
@@ -222,8 +218,8 @@ fn over_https(results: &Results, row: &Unmet, kind: &str) -> Option<String> {
     let parts = of(results, &format!("{kind}.{}", row.size))?;
     let floors = match kind {
         "kept" => {
-            let floors = floors(results, row, |takes, peer| peer / takes);
-            floors.unwrap_or_default() + &rest(results, row).unwrap_or_default()
+            let sentences = [floors(results, row, less_is_better), left(results, row), rest(results, row)];
+            sentences.into_iter().flatten().collect()
         }
         // There a thread for each connection is not the least.
         _ => new_connection(results, row).unwrap_or_default(),
@@ -233,13 +229,12 @@ fn over_https(results: &Results, row: &Unmet, kind: &str) -> Option<String> {
 
 /// What the handler takes by itself and among the libraries, and what is neither theirs nor the handler's.
 fn rest(results: &Results, row: &Unmet) -> Option<String> {
-    let figure = |whose| results.figure(&format!("{}.{}", row.id, row.size), whose);
+    let figure = |whose| results.figure(&row.figure(), whose);
     let (alone, deciding) = (figure(LIBRARIES)?, figure(LIBRARIES_WITH_HANDLER)?);
     let handler = results.figure(&format!("handler.process.{}", row.size), OURS)?;
     let rest = row.ours - deciding;
     let mut text = format!(
-        " Our handler takes {} µs in process, where it is all that the processor sees, and {} more than nothing between hyper \
-         and tokio.",
+        " Our handler takes {} µs in process, and between hyper and tokio it takes {} µs more than nothing does.",
         three_digits(handler),
         three_digits(deciding - alone)
     );
@@ -254,18 +249,19 @@ fn rest(results: &Results, row: &Unmet) -> Option<String> {
     Some(text)
 }
 
-/// What a new connection takes whatever is decided.
+/// What a new connection takes whatever is decided, and with nothing around the handler but libraries.
 fn new_connection(results: &Results, row: &Unmet) -> Option<String> {
-    let times = |takes: f64| {
-        let times = row.peer? / takes;
-        Some((times, format!("{} µs, which would be {} times", three_digits(takes), three_digits(times))))
-    };
-    let (_, healthz) = times(results.figure("https.healthz.new.cpu", OURS)?)?;
-    let mut text = format!(" GET /healthz alone takes {healthz}");
-    let libraries = results.figure(&format!("{}.{}", row.id, row.size), LIBRARIES).and_then(times);
-    if let Some((times, libraries)) = libraries {
-        let _ = write!(text, "; a server of hyper and tokio alone that decides nothing takes {libraries}");
-        if row.least.is_some_and(|least| times < least) {
+    let healthz = results.figure("https.healthz.new.cpu", OURS)?;
+    let times = three_digits(row.peer? / healthz);
+    let mut text =
+        format!(" GET /healthz alone takes {} µs, which would be {times} times", three_digits(healthz));
+    let reached = |whose| Reached::of(results, row, whose, less_is_better);
+    if let Some((nothing, deciding)) = reached(LIBRARIES).zip(reached(LIBRARIES_WITH_HANDLER)) {
+        let _ = write!(
+            text,
+            "; with hyper and tokio alone the ratio would be {nothing}, and with our handler in them {deciding}"
+        );
+        if deciding.never(row.least) {
             text.push_str(", so the target is out of their reach");
         }
     }
@@ -273,29 +269,86 @@ fn new_connection(results: &Results, row: &Unmet) -> Option<String> {
 }
 
 /// What is left to win around the handler. `ratio` is of a floor's figure to the peer's.
-fn floors(results: &Results, row: &Unmet, ratio: fn(f64, f64) -> f64) -> Option<String> {
-    let of = |whose| {
-        let figure = results.figure(&format!("{}.{}", row.id, row.size), whose)?;
-        Some(ratio(figure, row.peer?))
-    };
-    let out_of_reach = |times: f64| row.least.is_some_and(|least| times < least);
-    let (nothing, deciding) = (of(FLOOR)?, of(FLOOR_WITH_HANDLER)?);
+fn floors(results: &Results, row: &Unmet, ratio: Ratio) -> Option<String> {
+    let reached = |whose| Reached::of(results, row, whose, ratio);
+    let (nothing, deciding) = (reached(FLOOR)?, reached(FLOOR_WITH_HANDLER)?);
     let mut text = format!(
-        " With a server that decides nothing the ratio would be {}, and with our handler in it and nothing else {}",
-        three_digits(nothing),
-        three_digits(deciding)
+        " With a server that decides nothing the ratio would be {nothing}, and with our handler in it and nothing else \
+         {deciding}"
     );
-    if let Some((nothing, with_libraries)) = of(LIBRARIES).zip(of(LIBRARIES_WITH_HANDLER)) {
-        let (nothing, times) = (three_digits(nothing), three_digits(with_libraries));
-        let _ = write!(text, "; with hyper and tokio alone {nothing} and {times}");
-        if !out_of_reach(deciding) && out_of_reach(with_libraries) {
+    if let Some((nothing, with_libraries)) = reached(LIBRARIES).zip(reached(LIBRARIES_WITH_HANDLER)) {
+        let _ = write!(text, "; with hyper and tokio alone {nothing} and {with_libraries}");
+        if !deciding.never(row.least) && with_libraries.never(row.least) {
             text.push_str(", so the target is out of their reach");
         }
     }
-    if out_of_reach(deciding) {
+    if deciding.never(row.least) {
         text.push_str(". So the target is out of reach with this TLS and this handler");
     }
     Some(text + ".")
+}
+
+/// What the target leaves for everything but TLS, the operating system and the handler.
+fn left(results: &Results, row: &Unmet) -> Option<String> {
+    let most = row.peer? / row.least?;
+    let left = most - results.figure(&row.figure(), FLOOR_WITH_HANDLER)?;
+    Some(format!(
+        " The target is {} µs, {} {} than the server of our handler and nothing else takes.",
+        three_digits(most),
+        three_digits(left.abs()),
+        if left < 0.0 { "less" } else { "more" }
+    ))
+}
+
+/// How many times better than the peer's a figure is.
+type Ratio = fn(figure: f64, peer: f64) -> f64;
+
+fn less_is_better(takes: f64, peer: f64) -> f64 {
+    peer / takes
+}
+
+fn more_is_better(rate: f64, peer: f64) -> f64 {
+    rate / peer
+}
+
+/// How many times better than the peer another server is than which ours can hardly be better.
+struct Reached {
+    median: f64,
+    /// The least and the most of single rounds, when the peer was measured in the same ones.
+    rounds: Option<(f64, f64)>,
+}
+
+impl Reached {
+    fn of(results: &Results, row: &Unmet, whose: &str, ratio: Ratio) -> Option<Self> {
+        let id = row.figure();
+        let (ours, theirs) = (results.rounds(&id, whose)?, results.rounds(&id, GO).unwrap_or_default());
+        let pairs = ours.iter().zip(theirs).filter(|_| ours.len() == theirs.len());
+        let ratios: Vec<f64> = pairs.map(|(figure, peer)| ratio(*figure, *peer)).collect();
+        Some(Self { median: ratio(results.figure(&id, whose)?, row.peer?), rounds: range(&ratios) })
+    }
+
+    /// Whether it never reached a target. Not to reach it in the median may be noise.
+    fn never(&self, least: Option<f64>) -> bool {
+        self.rounds.zip(least).is_some_and(|((_, most), least)| most < least)
+    }
+}
+
+impl fmt::Display for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&three_digits(self.median))?;
+        match self.rounds {
+            Some((least, most)) => {
+                write!(f, " ({} to {} in single rounds)", three_digits(least), three_digits(most))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The least and the most of several.
+fn range(ratios: &[f64]) -> Option<(f64, f64)> {
+    let ends = ratios.iter().copied().reduce(f64::min).zip(ratios.iter().copied().reduce(f64::max));
+    ends.filter(|_| ratios.len() > 1)
 }
 
 /// Every part's time. None when the load was not profiled.
@@ -369,10 +422,14 @@ mod tests {
         let results = profiled(
             "kept.4kb",
             &[
+                ("https.cpu.4kb", GO, 230.0),
+                ("https.cpu.4kb", GO, 250.0),
                 ("https.cpu.4kb", FLOOR, 12.0),
                 ("https.cpu.4kb", LIBRARIES, 16.0),
-                ("https.cpu.4kb", FLOOR_WITH_HANDLER, 20.0),
-                ("https.cpu.4kb", LIBRARIES_WITH_HANDLER, 25.0),
+                ("https.cpu.4kb", FLOOR_WITH_HANDLER, 19.0),
+                ("https.cpu.4kb", FLOOR_WITH_HANDLER, 21.0),
+                ("https.cpu.4kb", LIBRARIES_WITH_HANDLER, 23.0),
+                ("https.cpu.4kb", LIBRARIES_WITH_HANDLER, 27.0),
                 ("handler.process.4kb", OURS, 8.0),
             ],
         );
@@ -381,9 +438,11 @@ mod tests {
             "- what, 4 KB, 40 x: of 136.0 µs in the profile: 16.0 kernel's network stack; 15.0 kernel's epoll, futex, \
              scheduling; 14.0 kernel's writing of the log line; 13.0 kernel's memory; 12.0 kernel's rest; 11.0 TLS \
              handshake (key exchange, signature, hashes). With a server that decides nothing the \
-             ratio would be 20.0, and with our handler in it and nothing else 12.0; with hyper and tokio alone 15.0 and 9.60, so the target is out of their reach. \
-             Our handler takes 8.00 µs in process, where it is all that the processor sees, and 9.00 more than nothing between \
-             hyper and tokio. 15.0 µs are everything else that a request gets (limits on time, room and turns; metrics). In single rounds the ratio was 6.00 to 9.00.\n\
+             ratio would be 20.0, and with our handler in it and nothing else 12.0 (11.9 to 12.1 in single rounds); with hyper \
+             and tokio alone 15.0 and 9.60 (9.26 to 10.0 in single rounds), so the target is out of their reach. The target is \
+             21.8 µs, 1.82 more than the server of our handler and nothing else takes. Our handler takes 8.00 µs in process, \
+             and between hyper and tokio it takes 9.00 µs more than nothing does. 15.0 µs are everything else that a request \
+             gets (limits on time, room and turns; metrics). In single rounds the ratio was 6.00 to 9.00.\n\
              - what, 1 x: not taken apart. In single rounds the ratio was 6.00 to 9.00.\n"
         );
     }
@@ -392,7 +451,12 @@ mod tests {
     fn a_sentence_names_what_a_new_connection_takes() {
         let results = profiled(
             "new.4kb",
-            &[("https.healthz.new.cpu", OURS, 250.0), ("https.new.cpu.4kb", LIBRARIES, 240.0)],
+            &[
+                ("https.healthz.new.cpu", OURS, 250.0),
+                ("https.new.cpu.4kb", GO, 600.0),
+                ("https.new.cpu.4kb", LIBRARIES, 240.0),
+                ("https.new.cpu.4kb", LIBRARIES_WITH_HANDLER, 300.0),
+            ],
         );
         let sentence = sentences(&results, &[row("https.new.cpu", "4kb", 300.0, Some(600.0))]);
         assert_eq!(
@@ -400,7 +464,7 @@ mod tests {
             "- what, 4 KB, 300 x: of 136.0 µs in the profile: 16.0 kernel's network stack; 15.0 kernel's epoll, futex, \
              scheduling; 14.0 kernel's writing of the log line; 13.0 kernel's memory; 12.0 kernel's rest; 11.0 TLS \
              handshake (key exchange, signature, hashes). GET /healthz alone takes 250 µs, which would be 2.40 times; \
-             a server of hyper and tokio alone that decides nothing takes 240 µs, which would be 2.50 times, so the target is out of their reach. \
+             with hyper and tokio alone the ratio would be 2.50, and with our handler in them 2.00. \
              In single rounds the ratio was 6.00 to 9.00.\n"
         );
     }
@@ -431,7 +495,7 @@ mod tests {
             why("https.rate", "4kb", 20_000.0, Some(10_000.0)),
             "a request comes every 50.0 µs, which are 100 of two processors; the server takes 30.0 of these, the load and \
              idling the others. With a server that decides nothing the ratio would be 5.00, and with our handler in it and \
-             nothing else 4.00. So the target is out of reach with this TLS and this handler."
+             nothing else 4.00."
         );
         assert_eq!(
             why("memory.idle", "", 3_145_728.0, None),
@@ -461,6 +525,47 @@ mod tests {
         );
         // Not measured.
         assert_eq!(why("https.p99", "4kb", 1.0, None), "");
+    }
+
+    #[test]
+    fn out_of_reach_is_what_no_round_reached() {
+        let rounds = |figures: &[f64], peers: &[f64]| {
+            let all: Vec<(&str, &str, f64)> =
+                (figures.iter().map(|figure| ("https.cpu.4kb", FLOOR, *figure)))
+                    .chain(peers.iter().map(|peer| ("https.cpu.4kb", GO, *peer)))
+                    .collect();
+            let row = row("https.cpu", "4kb", 40.0, Some(200.0));
+            let reached = Reached::of(&results(&all), &row, FLOOR, less_is_better).unwrap();
+            (reached.to_string(), reached.never(row.least), reached.never(None))
+        };
+        let shown = |text: &str, never| (text.to_owned(), never, false);
+        assert_eq!(
+            [
+                rounds(&[20.0, 25.0, 22.0], &[190.0, 200.0, 210.0]),
+                rounds(&[20.0, 25.0, 22.0], &[220.0, 200.0, 210.0]),
+                // Not of the same rounds, and but one.
+                rounds(&[20.0, 25.0, 22.0], &[200.0, 200.0]),
+                rounds(&[20.0], &[200.0]),
+            ],
+            [
+                shown("9.09 (8.00 to 9.55 in single rounds)", true),
+                shown("9.09 (8.00 to 11.0 in single rounds)", false),
+                shown("9.09", false),
+                shown("10.0", false),
+            ]
+        );
+        let rate = Reached::of(
+            &results(&[
+                ("https.rate.4kb", FLOOR, 500.0),
+                ("https.rate.4kb", FLOOR, 600.0),
+                ("https.rate.4kb", GO, 100.0),
+                ("https.rate.4kb", GO, 50.0),
+            ]),
+            &row("https.rate", "4kb", 400.0, Some(75.0)),
+            FLOOR,
+            more_is_better,
+        );
+        assert_eq!(rate.unwrap().to_string(), "7.33 (5.00 to 12.0 in single rounds)");
     }
 
     #[test]

@@ -80,6 +80,8 @@ const ROWS: &[Row] = &[
     row("a new TLS connection for every request: server CPU", "https.new.cpu", Microseconds, Some(GO), &[(SMALL, Better(3.0)), (MEDIUM, Better(5.0)), (LARGE, Recorded)]),
     row("the same against a server that decides nothing", "https.new.cpu", Microseconds, Some(FLOOR), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
     row("the same against a server that decides nothing", "https.new.cpu", Microseconds, Some(LIBRARIES), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
+    row("the same against a server of our handler and nothing else", "https.new.cpu", Microseconds, Some(FLOOR_WITH_HANDLER), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
+    row("the same against a server of our handler and nothing else", "https.new.cpu", Microseconds, Some(LIBRARIES_WITH_HANDLER), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
     row("GET /healthz over new connections: server CPU", "https.healthz.new.cpu", Microseconds, Some(GO), &[(NONE, Recorded)]),
     row("100,000 ServiceAccounts: resident memory, settled", "memory.settled", Bytes, Some(GO), &[(NONE, Better(15.0))]),
     row("100,000 ServiceAccounts: resident memory, peak", "memory.peak", Bytes, Some(GO), &[(NONE, Better(12.0))]),
@@ -160,6 +162,13 @@ pub(crate) struct Unmet {
     pub(crate) least: Option<f64>,
     /// How many times better it was, round by round.
     pub(crate) ratios: Vec<f64>,
+}
+
+impl Unmet {
+    /// The figure's name.
+    pub(crate) fn figure(&self) -> String {
+        if self.size.is_empty() { self.id.to_owned() } else { format!("{}.{}", self.id, self.size) }
+    }
 }
 
 /// All of them, in the table's order.

@@ -7,7 +7,7 @@ use crate::{
     floor::{Floor, Source, With},
     inputs::Input,
     process::Process,
-    results::{FLOOR, FLOOR_WITH_HANDLER, LIBRARIES_WITH_HANDLER, OURS, Record},
+    results::{FLOOR, FLOOR_WITH_HANDLER, OURS, Record},
     webhook::{ApiServer, MUTATE, Webhook},
     wrk::{self, Cost, Load},
 };
@@ -41,10 +41,6 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
             .flat_map(|pod| [(pod, false), (pod, true)])
         {
             for side in &sides {
-                // What a handler takes does not depend on how old its connection is.
-                if close && [FLOOR_WITH_HANDLER, LIBRARIES_WITH_HANDLER].contains(&side.name()) {
-                    continue;
-                }
                 let Some(url) = side.url(pod) else { continue };
                 let cpu = match measure(context, record, side, &url, pod, close) {
                     Ok(cpu) => cpu,

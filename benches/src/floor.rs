@@ -106,7 +106,7 @@ impl Floor {
         Ok(floor)
     }
 
-    /// Whether it gives every pod its role, for what it takes not to is no floor.
+    /// Checks that it gives every pod its role: what a wrong answer takes is no floor.
     fn check(&self, context: &Context, authority: &Authority) -> anyhow::Result<()> {
         let client = Client::new((Ipv4Addr::LOCALHOST, self.port).into(), &authority.pem(), "")?;
         for pod in &context.pods {
@@ -144,6 +144,7 @@ pub(crate) fn serve(folder: &Path, with: With, source: Source, port: u16) -> any
     ::webhook::server::defer_accept(&listener);
     // For as long as it decides.
     let runtime = Builder::new_current_thread().enable_all().build()?;
+    // Our handler logs each pod.
     let _flush = matches!(source, Source::Handler).then(|| log::init(Format::Human, 0)).transpose()?;
     let answers = Arc::new(match source {
         Source::Files => Answers::Known(files),

@@ -171,7 +171,7 @@ const METHOD: &str = "\
   serve our webhook, on tokio's workers: about the least that it could take without an HTTP server of its own, though ours has a thread
   for a busy connection, and can come out below. With our handler both decide, as the handler's row does, and have nothing else
   of our webhook: no limits on time, room or turns, no metrics of requests. Hyper is built there without the profile, which
-  names the webhook's own.
+  names the webhook's own. A target is called out of reach where neither ours nor these reached it in any round.
 - **Memory**: VmRSS 30 s after the first right answer and after `/readyz` said yes, and VmHWM then, from /proc; with 100,000
   ServiceAccounts (a tenth with a role) in a real kube-apiserver, and idle with a dozen. A new process each time. With many mapping
   entries a policy can come out below its payload: a small request leaves pages of the first MiB unused.

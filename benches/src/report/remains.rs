@@ -261,7 +261,7 @@ fn new_connection(results: &Results, row: &Unmet) -> Option<String> {
             text,
             "; with hyper and tokio alone the ratio would be {nothing}, and with our handler in them {deciding}"
         );
-        if deciding.never(row.least) {
+        if is_out_of_reach(row, [&deciding]) {
             text.push_str(", so the target is out of their reach");
         }
     }
@@ -278,12 +278,11 @@ fn floors(results: &Results, row: &Unmet, ratio: Ratio) -> Option<String> {
     );
     if let Some((nothing, with_libraries)) = reached(LIBRARIES).zip(reached(LIBRARIES_WITH_HANDLER)) {
         let _ = write!(text, "; with hyper and tokio alone {nothing} and {with_libraries}");
-        if !deciding.never(row.least) && with_libraries.never(row.least) {
+        if is_out_of_reach(row, [&deciding, &with_libraries]) {
+            text.push_str(". So the target is out of reach with this TLS and this handler");
+        } else if is_out_of_reach(row, [&with_libraries]) {
             text.push_str(", so the target is out of their reach");
         }
-    }
-    if deciding.never(row.least) {
-        text.push_str(". So the target is out of reach with this TLS and this handler");
     }
     Some(text + ".")
 }
@@ -311,7 +310,13 @@ fn more_is_better(rate: f64, peer: f64) -> f64 {
     rate / peer
 }
 
-/// How many times better than the peer another server is than which ours can hardly be better.
+/// Whether neither ours nor these servers reached the target in any round. Not to reach it in the median may be noise.
+fn is_out_of_reach<const N: usize>(row: &Unmet, servers: [&Reached; N]) -> bool {
+    let mut rounds = servers.iter().map(|server| server.rounds).chain([range(&row.ratios)]);
+    rounds.all(|rounds| rounds.zip(row.least).is_some_and(|((_, most), least)| most < least))
+}
+
+/// How many times better than the peer one of the floors is.
 struct Reached {
     median: f64,
     /// The least and the most of single rounds, when the peer was measured in the same ones.
@@ -325,11 +330,6 @@ impl Reached {
         let pairs = ours.iter().zip(theirs).filter(|_| ours.len() == theirs.len());
         let ratios: Vec<f64> = pairs.map(|(figure, peer)| ratio(*figure, *peer)).collect();
         Some(Self { median: ratio(results.figure(&id, whose)?, row.peer?), rounds: range(&ratios) })
-    }
-
-    /// Whether it never reached a target. Not to reach it in the median may be noise.
-    fn never(&self, least: Option<f64>) -> bool {
-        self.rounds.zip(least).is_some_and(|((_, most), least)| most < least)
     }
 }
 
@@ -529,43 +529,97 @@ mod tests {
 
     #[test]
     fn out_of_reach_is_what_no_round_reached() {
-        let rounds = |figures: &[f64], peers: &[f64]| {
+        let new = |ours: [f64; 2], theirs: [f64; 2]| {
+            let results = results(&[
+                ("https.healthz.new.cpu", OURS, 20.0),
+                ("https.new.cpu.4kb", GO, theirs[0]),
+                ("https.new.cpu.4kb", GO, theirs[1]),
+                ("https.new.cpu.4kb", LIBRARIES, 10.0),
+                ("https.new.cpu.4kb", LIBRARIES_WITH_HANDLER, 20.0),
+                ("https.new.cpu.4kb", LIBRARIES_WITH_HANDLER, 22.0),
+            ]);
+            new_connection(
+                &results,
+                &Unmet { ratios: ours.to_vec(), ..row("https.new.cpu", "4kb", 40.0, Some(210.0)) },
+            )
+        };
+        let said = |rounds, claim| {
+            Some(format!(
+                " GET /healthz alone takes 20.0 µs, which would be 10.5 times; with hyper and tokio alone the ratio would be \
+                 21.0, and with our handler in them 10.0 ({rounds} in single rounds){claim}."
+            ))
+        };
+        let claim = ", so the target is out of their reach";
+        assert_eq!(new([6.0, 9.0], [200.0, 220.0]), said("10.0 to 10.0", claim));
+        assert_eq!(new([6.0, 11.0], [200.0, 220.0]), said("10.0 to 10.0", ""), "ours reached it");
+        assert_eq!(new([6.0, 9.0], [180.0, 242.0]), said("9.00 to 11.0", ""), "they reached it");
+    }
+
+    #[test]
+    fn what_the_floors_reached_is_said_of_all_or_of_the_libraries() {
+        let rates = |floor: [f64; 2], libraries: [f64; 2]| {
+            let mut figures = vec![
+                ("https.rate.4kb", FLOOR, 3000.0),
+                ("https.rate.4kb", LIBRARIES, 2000.0),
+                ("https.rate.4kb", GO, 100.0),
+                ("https.rate.4kb", GO, 100.0),
+            ];
+            figures.extend(floor.map(|rate| ("https.rate.4kb", FLOOR_WITH_HANDLER, rate)));
+            figures.extend(libraries.map(|rate| ("https.rate.4kb", LIBRARIES_WITH_HANDLER, rate)));
+            floors(&results(&figures), &row("https.rate", "4kb", 400.0, Some(100.0)), more_is_better)
+        };
+        let said = |floor, libraries, claim| {
+            Some(format!(
+                " With a server that decides nothing the ratio would be 30.0, and with our handler in it and nothing else \
+                 {floor} in single rounds); with hyper and tokio alone 20.0 and {libraries} in single rounds){claim}."
+            ))
+        };
+        assert_eq!(
+            rates([800.0, 1000.0], [700.0, 900.0]),
+            said(
+                "9.00 (8.00 to 10.0",
+                "8.00 (7.00 to 9.00",
+                ". So the target is out of reach with this TLS and this handler"
+            )
+        );
+        assert_eq!(
+            rates([800.0, 1200.0], [700.0, 900.0]),
+            said("10.0 (8.00 to 12.0", "8.00 (7.00 to 9.00", ", so the target is out of their reach")
+        );
+        assert_eq!(
+            rates([800.0, 1000.0], [700.0, 1100.0]),
+            said("9.00 (8.00 to 10.0", "9.00 (7.00 to 11.0", ""),
+            "a round of the libraries reached it"
+        );
+    }
+
+    #[test]
+    fn rounds_are_compared_with_the_same_ones_of_the_peer() {
+        let shown = |figures: &[f64], peers: &[f64]| {
             let all: Vec<(&str, &str, f64)> =
                 (figures.iter().map(|figure| ("https.cpu.4kb", FLOOR, *figure)))
                     .chain(peers.iter().map(|peer| ("https.cpu.4kb", GO, *peer)))
                     .collect();
             let row = row("https.cpu", "4kb", 40.0, Some(200.0));
-            let reached = Reached::of(&results(&all), &row, FLOOR, less_is_better).unwrap();
-            (reached.to_string(), reached.never(row.least), reached.never(None))
+            Reached::of(&results(&all), &row, FLOOR, less_is_better).unwrap().to_string()
         };
-        let shown = |text: &str, never| (text.to_owned(), never, false);
         assert_eq!(
             [
-                rounds(&[20.0, 25.0, 22.0], &[190.0, 200.0, 210.0]),
-                rounds(&[20.0, 25.0, 22.0], &[220.0, 200.0, 210.0]),
-                // Not of the same rounds, and but one.
-                rounds(&[20.0, 25.0, 22.0], &[200.0, 200.0]),
-                rounds(&[20.0], &[200.0]),
+                shown(&[20.0, 25.0, 22.0], &[190.0, 200.0, 220.0]),
+                shown(&[20.0, 25.0, 22.0], &[200.0, 200.0]),
+                shown(&[20.0], &[200.0]),
             ],
-            [
-                shown("9.09 (8.00 to 9.55 in single rounds)", true),
-                shown("9.09 (8.00 to 11.0 in single rounds)", false),
-                shown("9.09", false),
-                shown("10.0", false),
-            ]
+            ["9.09 (8.00 to 10.0 in single rounds)", "9.09", "10.0"]
         );
-        let rate = Reached::of(
-            &results(&[
-                ("https.rate.4kb", FLOOR, 500.0),
-                ("https.rate.4kb", FLOOR, 600.0),
-                ("https.rate.4kb", GO, 100.0),
-                ("https.rate.4kb", GO, 50.0),
-            ]),
-            &row("https.rate", "4kb", 400.0, Some(75.0)),
-            FLOOR,
-            more_is_better,
+    }
+
+    #[test]
+    fn what_the_target_leaves_may_be_less_than_nothing() {
+        let results = results(&[("https.cpu.4kb", FLOOR_WITH_HANDLER, 21.0)]);
+        assert_eq!(
+            left(&results, &row("https.cpu", "4kb", 40.0, Some(220.0))).unwrap(),
+            " The target is 20.0 µs, 1.00 less than the server of our handler and nothing else takes."
         );
-        assert_eq!(rate.unwrap().to_string(), "7.33 (5.00 to 12.0 in single rounds)");
     }
 
     #[test]

@@ -58,18 +58,13 @@ fn read(text: &str, settings: &str, host_call: HostCall<'_>, arena: &Arena) -> R
 }
 
 impl Read {
-    /// The same without blanks in its objects, which stay text, and without the byte at which one of them is wrong.
+    /// The same without blanks in its objects, which stay text, and without the bytes at which these are wrong.
     fn without_blanks(mut self) -> Self {
         if let Some(request) = &mut self.request {
             let mut changed = None;
             match &mut request.decided.outcome {
                 Kind::Changed(change) => changed = Some(&mut change.object),
-                Kind::Refused { message, .. } => {
-                    if let Some((start, end)) = message.split_once(" at byte ") {
-                        *message =
-                            start.to_owned() + end.trim_start_matches(|char: char| char.is_ascii_digit());
-                    }
-                }
+                Kind::Refused { message, .. } => *message = without_bytes(message),
                 _ => {}
             }
             for object in [&mut request.object, &mut request.old_object].into_iter().flatten().chain(changed)
@@ -79,8 +74,18 @@ impl Read {
                 *object = kept.map(|(_, char)| char).collect();
             }
         }
+        self.problems = self.problems.as_deref().map(without_bytes);
         self
     }
+}
+
+/// A message without the numbers of bytes.
+fn without_bytes(message: &str) -> String {
+    const AT: &str = " at byte ";
+    let mut parts = message.split(AT);
+    let first = parts.next().map(str::to_owned).into_iter();
+    let rest = parts.map(|part| AT.to_owned() + part.trim_start_matches(|char: char| char.is_ascii_digit()));
+    first.chain(rest).collect()
 }
 
 /// Whether each byte of a text stands in a string, quotes counted in.

@@ -142,6 +142,12 @@ pub(crate) fn median(samples: &[f64]) -> Option<f64> {
     Some(f64::midpoint(*lower, *upper))
 }
 
+/// The least and the most of several.
+pub(crate) fn range(samples: &[f64]) -> Option<(f64, f64)> {
+    let ends = samples.iter().copied().reduce(f64::min).zip(samples.iter().copied().reduce(f64::max));
+    ends.filter(|_| samples.len() > 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +158,11 @@ mod tests {
             [&[][..], &[3.0], &[4.0, 1.0], &[9.0, 1.0, 2.0]].map(median),
             [None, Some(3.0), Some(2.5), Some(2.0)]
         );
+    }
+
+    #[test]
+    fn the_range_is_of_several() {
+        assert_eq!([&[][..], &[3.0], &[2.0, 4.0, 1.0]].map(range), [None, None, Some((1.0, 4.0))]);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What remains where a target is not met, and where the time goes, part by part.
 
-use std::fmt::{self, Write as _};
+mod floors;
+
+use std::fmt::Write as _;
 
 use crate::{
     perf::parts,
     report::rows::{Unmet, three_digits},
-    results::{EMPTY, FLOOR, FLOOR_WITH_HANDLER, GO, LIBRARIES, LIBRARIES_WITH_HANDLER, OURS, Results, SDK},
+    results::{EMPTY, GO, OURS, Results, SDK, range},
     sections::profile,
 };
 
@@ -90,7 +92,7 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
                 three_digits(wall),
                 three_digits(2.0 * wall),
                 three_digits(cpu),
-                floors(results, row, more_is_better).unwrap_or_default()
+                floors::reached(results, row, floors::more_is_better).unwrap_or_default()
             ))
         }
         "https.p99" => {
@@ -218,137 +220,17 @@ fn over_https(results: &Results, row: &Unmet, kind: &str) -> Option<String> {
     let parts = of(results, &format!("{kind}.{}", row.size))?;
     let floors = match kind {
         "kept" => {
-            let sentences = [floors(results, row, less_is_better), left(results, row), rest(results, row)];
+            let sentences = [
+                floors::reached(results, row, floors::less_is_better),
+                floors::left(results, row),
+                floors::rest(results, row),
+            ];
             sentences.into_iter().flatten().collect()
         }
         // There a thread for each connection is not the least.
-        _ => new_connection(results, row).unwrap_or_default(),
+        _ => floors::new_connection(results, row).unwrap_or_default(),
     };
     Some(format!("of {} µs in the profile: {}.{floors}", microseconds(sum(&parts)), largest(&parts)))
-}
-
-/// What the handler takes by itself and among the libraries, and what is neither theirs nor the handler's.
-fn rest(results: &Results, row: &Unmet) -> Option<String> {
-    let figure = |whose| results.figure(&row.figure(), whose);
-    let (alone, deciding) = (figure(LIBRARIES)?, figure(LIBRARIES_WITH_HANDLER)?);
-    let handler = results.figure(&format!("handler.process.{}", row.size), OURS)?;
-    let rest = row.ours - deciding;
-    let mut text = format!(
-        " Our handler takes {} µs in process, and between hyper and tokio it takes {} µs more than nothing does.",
-        three_digits(handler),
-        three_digits(deciding - alone)
-    );
-    // Noise may be larger than it.
-    if rest > 0.0 {
-        let _ = write!(
-            text,
-            " {} µs are everything else that a request gets (limits on time, room and turns; metrics).",
-            three_digits(rest)
-        );
-    }
-    Some(text)
-}
-
-/// What a new connection takes whatever is decided, and with nothing around the handler but libraries.
-fn new_connection(results: &Results, row: &Unmet) -> Option<String> {
-    let healthz = results.figure("https.healthz.new.cpu", OURS)?;
-    let times = three_digits(row.peer? / healthz);
-    let mut text =
-        format!(" GET /healthz alone takes {} µs, which would be {times} times", three_digits(healthz));
-    let reached = |whose| Reached::of(results, row, whose, less_is_better);
-    if let Some((nothing, deciding)) = reached(LIBRARIES).zip(reached(LIBRARIES_WITH_HANDLER)) {
-        let _ = write!(
-            text,
-            "; with hyper and tokio alone the ratio would be {nothing}, and with our handler in them {deciding}"
-        );
-        if is_out_of_reach(row, [&deciding]) {
-            text.push_str(", so the target is out of their reach");
-        }
-    }
-    Some(text + ".")
-}
-
-/// What is left to win around the handler. `ratio` is of a floor's figure to the peer's.
-fn floors(results: &Results, row: &Unmet, ratio: Ratio) -> Option<String> {
-    let reached = |whose| Reached::of(results, row, whose, ratio);
-    let (nothing, deciding) = (reached(FLOOR)?, reached(FLOOR_WITH_HANDLER)?);
-    let mut text = format!(
-        " With a server that decides nothing the ratio would be {nothing}, and with our handler in it and nothing else \
-         {deciding}"
-    );
-    if let Some((nothing, with_libraries)) = reached(LIBRARIES).zip(reached(LIBRARIES_WITH_HANDLER)) {
-        let _ = write!(text, "; with hyper and tokio alone {nothing} and {with_libraries}");
-        if is_out_of_reach(row, [&deciding, &with_libraries]) {
-            text.push_str(". So the target is out of reach with this TLS and this handler");
-        } else if is_out_of_reach(row, [&with_libraries]) {
-            text.push_str(", so the target is out of their reach");
-        }
-    }
-    Some(text + ".")
-}
-
-/// What the target leaves for everything but TLS, the operating system and the handler.
-fn left(results: &Results, row: &Unmet) -> Option<String> {
-    let most = row.peer? / row.least?;
-    let left = most - results.figure(&row.figure(), FLOOR_WITH_HANDLER)?;
-    Some(format!(
-        " The target is {} µs, {} {} than the server of our handler and nothing else takes.",
-        three_digits(most),
-        three_digits(left.abs()),
-        if left < 0.0 { "less" } else { "more" }
-    ))
-}
-
-/// How many times better than the peer's a figure is.
-type Ratio = fn(figure: f64, peer: f64) -> f64;
-
-fn less_is_better(takes: f64, peer: f64) -> f64 {
-    peer / takes
-}
-
-fn more_is_better(rate: f64, peer: f64) -> f64 {
-    rate / peer
-}
-
-/// Whether neither ours nor these servers reached the target in any round. Not to reach it in the median may be noise.
-fn is_out_of_reach<const N: usize>(row: &Unmet, servers: [&Reached; N]) -> bool {
-    let mut rounds = servers.iter().map(|server| server.rounds).chain([range(&row.ratios)]);
-    rounds.all(|rounds| rounds.zip(row.least).is_some_and(|((_, most), least)| most < least))
-}
-
-/// How many times better than the peer one of the floors is.
-struct Reached {
-    median: f64,
-    /// The least and the most of single rounds, when the peer was measured in the same ones.
-    rounds: Option<(f64, f64)>,
-}
-
-impl Reached {
-    fn of(results: &Results, row: &Unmet, whose: &str, ratio: Ratio) -> Option<Self> {
-        let id = row.figure();
-        let (ours, theirs) = (results.rounds(&id, whose)?, results.rounds(&id, GO).unwrap_or_default());
-        let pairs = ours.iter().zip(theirs).filter(|_| ours.len() == theirs.len());
-        let ratios: Vec<f64> = pairs.map(|(figure, peer)| ratio(*figure, *peer)).collect();
-        Some(Self { median: ratio(results.figure(&id, whose)?, row.peer?), rounds: range(&ratios) })
-    }
-}
-
-impl fmt::Display for Reached {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&three_digits(self.median))?;
-        match self.rounds {
-            Some((least, most)) => {
-                write!(f, " ({} to {} in single rounds)", three_digits(least), three_digits(most))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-/// The least and the most of several.
-fn range(ratios: &[f64]) -> Option<(f64, f64)> {
-    let ends = ratios.iter().copied().reduce(f64::min).zip(ratios.iter().copied().reduce(f64::max));
-    ends.filter(|_| ratios.len() > 1)
 }
 
 /// Every part's time. None when the load was not profiled.
@@ -384,9 +266,9 @@ fn mebibytes(bytes: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::Record;
+    use crate::results::{FLOOR, FLOOR_WITH_HANDLER, LIBRARIES, LIBRARIES_WITH_HANDLER, Record};
 
-    fn results(figures: &[(&str, &str, f64)]) -> Results {
+    pub(super) fn results(figures: &[(&str, &str, f64)]) -> Results {
         let mut record = Record::default();
         for (id, whose, sample) in figures {
             record.add(id, whose, *sample);
@@ -404,7 +286,7 @@ mod tests {
         results(&figures)
     }
 
-    fn row(id: &'static str, size: &str, ours: f64, peer: Option<f64>) -> Unmet {
+    pub(super) fn row(id: &'static str, size: &str, ours: f64, peer: Option<f64>) -> Unmet {
         Unmet {
             what: "what",
             id,
@@ -525,101 +407,6 @@ mod tests {
         );
         // Not measured.
         assert_eq!(why("https.p99", "4kb", 1.0, None), "");
-    }
-
-    #[test]
-    fn out_of_reach_is_what_no_round_reached() {
-        let new = |ours: [f64; 2], theirs: [f64; 2]| {
-            let results = results(&[
-                ("https.healthz.new.cpu", OURS, 20.0),
-                ("https.new.cpu.4kb", GO, theirs[0]),
-                ("https.new.cpu.4kb", GO, theirs[1]),
-                ("https.new.cpu.4kb", LIBRARIES, 10.0),
-                ("https.new.cpu.4kb", LIBRARIES_WITH_HANDLER, 20.0),
-                ("https.new.cpu.4kb", LIBRARIES_WITH_HANDLER, 22.0),
-            ]);
-            new_connection(
-                &results,
-                &Unmet { ratios: ours.to_vec(), ..row("https.new.cpu", "4kb", 40.0, Some(210.0)) },
-            )
-        };
-        let said = |rounds, claim| {
-            Some(format!(
-                " GET /healthz alone takes 20.0 µs, which would be 10.5 times; with hyper and tokio alone the ratio would be \
-                 21.0, and with our handler in them 10.0 ({rounds} in single rounds){claim}."
-            ))
-        };
-        let claim = ", so the target is out of their reach";
-        assert_eq!(new([6.0, 9.0], [200.0, 220.0]), said("10.0 to 10.0", claim));
-        assert_eq!(new([6.0, 11.0], [200.0, 220.0]), said("10.0 to 10.0", ""), "ours reached it");
-        assert_eq!(new([6.0, 9.0], [180.0, 242.0]), said("9.00 to 11.0", ""), "they reached it");
-    }
-
-    #[test]
-    fn what_the_floors_reached_is_said_of_all_or_of_the_libraries() {
-        let rates = |floor: [f64; 2], libraries: [f64; 2]| {
-            let mut figures = vec![
-                ("https.rate.4kb", FLOOR, 3000.0),
-                ("https.rate.4kb", LIBRARIES, 2000.0),
-                ("https.rate.4kb", GO, 100.0),
-                ("https.rate.4kb", GO, 100.0),
-            ];
-            figures.extend(floor.map(|rate| ("https.rate.4kb", FLOOR_WITH_HANDLER, rate)));
-            figures.extend(libraries.map(|rate| ("https.rate.4kb", LIBRARIES_WITH_HANDLER, rate)));
-            floors(&results(&figures), &row("https.rate", "4kb", 400.0, Some(100.0)), more_is_better)
-        };
-        let said = |floor, libraries, claim| {
-            Some(format!(
-                " With a server that decides nothing the ratio would be 30.0, and with our handler in it and nothing else \
-                 {floor} in single rounds); with hyper and tokio alone 20.0 and {libraries} in single rounds){claim}."
-            ))
-        };
-        assert_eq!(
-            rates([800.0, 1000.0], [700.0, 900.0]),
-            said(
-                "9.00 (8.00 to 10.0",
-                "8.00 (7.00 to 9.00",
-                ". So the target is out of reach with this TLS and this handler"
-            )
-        );
-        assert_eq!(
-            rates([800.0, 1200.0], [700.0, 900.0]),
-            said("10.0 (8.00 to 12.0", "8.00 (7.00 to 9.00", ", so the target is out of their reach")
-        );
-        assert_eq!(
-            rates([800.0, 1000.0], [700.0, 1100.0]),
-            said("9.00 (8.00 to 10.0", "9.00 (7.00 to 11.0", ""),
-            "a round of the libraries reached it"
-        );
-    }
-
-    #[test]
-    fn rounds_are_compared_with_the_same_ones_of_the_peer() {
-        let shown = |figures: &[f64], peers: &[f64]| {
-            let all: Vec<(&str, &str, f64)> =
-                (figures.iter().map(|figure| ("https.cpu.4kb", FLOOR, *figure)))
-                    .chain(peers.iter().map(|peer| ("https.cpu.4kb", GO, *peer)))
-                    .collect();
-            let row = row("https.cpu", "4kb", 40.0, Some(200.0));
-            Reached::of(&results(&all), &row, FLOOR, less_is_better).unwrap().to_string()
-        };
-        assert_eq!(
-            [
-                shown(&[20.0, 25.0, 22.0], &[190.0, 200.0, 220.0]),
-                shown(&[20.0, 25.0, 22.0], &[200.0, 200.0]),
-                shown(&[20.0], &[200.0]),
-            ],
-            ["9.09 (8.00 to 10.0 in single rounds)", "9.09", "10.0"]
-        );
-    }
-
-    #[test]
-    fn what_the_target_leaves_may_be_less_than_nothing() {
-        let results = results(&[("https.cpu.4kb", FLOOR_WITH_HANDLER, 21.0)]);
-        assert_eq!(
-            left(&results, &row("https.cpu", "4kb", 40.0, Some(220.0))).unwrap(),
-            " The target is 20.0 µs, 1.00 less than the server of our handler and nothing else takes."
-        );
     }
 
     #[test]

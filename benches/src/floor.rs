@@ -142,7 +142,7 @@ pub(crate) fn serve(folder: &Path, with: With, source: Source, port: u16) -> any
     let tls = publisher.published().load_full().context("it was just published")?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     ::webhook::server::defer_accept(&listener);
-    // For as long as it decides.
+    // It has to be there for as long as our handler is, which could ask an API server.
     let runtime = Builder::new_current_thread().enable_all().build()?;
     // Our handler logs each pod.
     let _flush = matches!(source, Source::Handler).then(|| log::init(Format::Human, 0)).transpose()?;

@@ -78,8 +78,15 @@ impl Results {
     }
 
     /// A figure, round by round.
-    pub(crate) fn rounds(&self, id: &str, whose: &str) -> Option<&[f64]> {
+    fn rounds(&self, id: &str, whose: &str) -> Option<&[f64]> {
         self.sections.values().find_map(|record| record.figures.get(id)?.get(whose)).map(Vec::as_slice)
+    }
+
+    /// A figure of two, round by round. None when they were not measured in the same ones.
+    pub(crate) fn pairs(&self, id: &str, first: &str, second: &str) -> Option<Vec<(f64, f64)>> {
+        let (first, second) = (self.rounds(id, first)?, self.rounds(id, second)?);
+        let pairs = first.iter().copied().zip(second.iter().copied());
+        (first.len() == second.len()).then(|| pairs.collect())
     }
 
     /// The median of a figure, whichever section measured it.
@@ -157,6 +164,19 @@ mod tests {
         assert_eq!(
             [&[][..], &[3.0], &[4.0, 1.0], &[9.0, 1.0, 2.0]].map(median),
             [None, Some(3.0), Some(2.5), Some(2.0)]
+        );
+    }
+
+    #[test]
+    fn pairs_are_of_the_same_rounds() {
+        let mut record = Record::default();
+        for (whose, sample) in [(OURS, 1.0), (OURS, 2.0), (GO, 3.0), (GO, 4.0), (SDK, 5.0)] {
+            record.add("a", whose, sample);
+        }
+        let results = Results { complete: true, sections: [("any".to_owned(), record)].into() };
+        assert_eq!(
+            [GO, SDK, EMPTY].map(|whose| results.pairs("a", OURS, whose)),
+            [Some(vec![(1.0, 3.0), (2.0, 4.0)]), None, None]
         );
     }
 

@@ -2,8 +2,8 @@
 //!
 //! The core takes a document without blanks sixteen bytes and more at a time, and any other byte by byte. A member that it
 //! expects next it only finds where no blank is before it. So a document is read four times: as it is; with a blank
-//! before it; with one before each member; and as the second one of its arena, of which no outline is kept. All that
-//! comes of it has to be the same, down to the byte at which an error was noticed.
+//! before it; with one behind each opening brace and comma; and as the second one of its arena, of which no outline is
+//! kept. All that comes of it has to be the same, down to the byte at which an error was noticed.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -100,7 +100,7 @@ fn in_strings(text: &str) -> Vec<bool> {
     bytes.collect()
 }
 
-/// The text with a blank before each member and element, and where these blanks are.
+/// The text with a blank behind each opening brace and comma, and where these blanks are.
 fn spaced(text: &str) -> (String, Vec<usize>) {
     let (mut spaced, mut blanks) = (String::new(), Vec::new());
     let inside = in_strings(text);
@@ -135,6 +135,7 @@ fn agree(text: &str, settings: &str, host_call: HostCall<'_>) -> bool {
         Box::new(ReadError { at: error.at - before, ..*error })
     });
     let is_read = fast.is_ok();
+    assert!(!is_read || !blanks.is_empty(), "there is no blank to be read: {text}");
     assert_eq!(fast.map(Read::without_blanks), spaced, "with blanks before its members: {text}");
     is_read
 }

@@ -92,7 +92,7 @@ fn why(results: &Results, row: &Unmet) -> Option<String> {
                 three_digits(wall),
                 three_digits(2.0 * wall),
                 three_digits(cpu),
-                floors::reached(results, row, floors::more_is_better).unwrap_or_default()
+                floors::reached(results, row).unwrap_or_default()
             ))
         }
         "https.p99" => {
@@ -220,11 +220,8 @@ fn over_https(results: &Results, row: &Unmet, kind: &str) -> Option<String> {
     let parts = of(results, &format!("{kind}.{}", row.size))?;
     let floors = match kind {
         "kept" => {
-            let sentences = [
-                floors::reached(results, row, floors::less_is_better),
-                floors::left(results, row),
-                floors::rest(results, row),
-            ];
+            let sentences =
+                [floors::reached(results, row), floors::left(results, row), floors::rest(results, row)];
             sentences.into_iter().flatten().collect()
         }
         // There a thread for each connection is not the least.
@@ -266,7 +263,10 @@ fn mebibytes(bytes: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{FLOOR, FLOOR_WITH_HANDLER, LIBRARIES, LIBRARIES_WITH_HANDLER, Record};
+    use crate::{
+        report::rows::Unit,
+        results::{FLOOR, FLOOR_WITH_HANDLER, LIBRARIES, LIBRARIES_WITH_HANDLER, Record},
+    };
 
     pub(super) fn results(figures: &[(&str, &str, f64)]) -> Results {
         let mut record = Record::default();
@@ -292,6 +292,7 @@ mod tests {
             id,
             size: size.to_owned(),
             ours,
+            unit: if id == "https.rate" { Unit::PerSecond } else { Unit::Microseconds },
             shown: format!("{ours} x"),
             peer,
             least: Some(11.0),

@@ -43,7 +43,7 @@ enum Target {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Unit {
+pub(crate) enum Unit {
     Microseconds,
     Milliseconds,
     Seconds,
@@ -156,6 +156,7 @@ pub(crate) struct Unmet {
     /// `4kb`; empty when there is one size only.
     pub(crate) size: String,
     pub(crate) ours: f64,
+    pub(crate) unit: Unit,
     pub(crate) shown: String,
     pub(crate) peer: Option<f64>,
     /// How many times better it is to be.
@@ -186,7 +187,8 @@ pub(crate) fn unmet(results: &Results, peers: Peers) -> Vec<Unmet> {
                     _ => None,
                 };
                 let (ratios, size) = (row.ratios(results, *size, *target), slug(*size));
-                unmet.push(Unmet { what: row.what, id: row.id, size, ours, shown, peer, least, ratios });
+                let (what, id, unit) = (row.what, row.id, row.unit);
+                unmet.push(Unmet { what, id, size, ours, unit, shown, peer, least, ratios });
             }
         }
     }
@@ -222,8 +224,7 @@ impl Row {
         let (ours, theirs) = (ours?, theirs?);
         let ratio = match target {
             Within(_) => ours / theirs,
-            _ if self.unit == PerSecond => ours / theirs,
-            _ => theirs / ours,
+            _ => self.unit.times(ours, theirs),
         };
         // Both may be nothing.
         ratio.is_finite().then_some(ratio)
@@ -232,12 +233,9 @@ impl Row {
     /// Round by round, when both were measured in the same ones.
     fn ratios(&self, results: &Results, size: Size, target: Target) -> Vec<f64> {
         let id = self.figure(size);
-        let rounds = |whose| results.rounds(&id, whose);
-        let Some((ours, theirs)) = self.peer.and_then(|peer| rounds(OURS).zip(rounds(peer))) else {
-            return Vec::new();
-        };
-        let pairs = ours.iter().zip(theirs).filter(|_| ours.len() == theirs.len());
-        pairs.filter_map(|(ours, theirs)| self.ratio(Some(*ours), Some(*theirs), target)).collect()
+        let pairs = self.peer.and_then(|peer| results.pairs(&id, OURS, peer)).unwrap_or_default();
+        let ratios = pairs.into_iter().map(|(ours, theirs)| self.ratio(Some(ours), Some(theirs), target));
+        ratios.flatten().collect()
     }
 
     fn met(&self, ours: Option<f64>, ratio: Option<f64>, target: Target, peers: Peers) -> &'static str {
@@ -278,6 +276,11 @@ impl Target {
 }
 
 impl Unit {
+    /// How many times better a figure is than another one.
+    pub(crate) fn times(self, figure: f64, other: f64) -> f64 {
+        if self == PerSecond { figure / other } else { other / figure }
+    }
+
     fn show(self, figure: f64) -> String {
         match self {
             Microseconds if figure.abs() >= 10_000.0 => Milliseconds.show(figure / 1000.0),

@@ -13,7 +13,7 @@ pub(super) fn new_connection(results: &Results, row: &Unmet) -> Option<String> {
     let times = three_digits(row.peer? / healthz);
     let mut text =
         format!(" GET /healthz alone takes {} µs, which would be {times} times", three_digits(healthz));
-    let of = |whose| Reached::of(results, row, whose, less_is_better);
+    let of = |whose| Reached::of(results, row, whose);
     if let Some((nothing, deciding)) = of(LIBRARIES).zip(of(LIBRARIES_WITH_HANDLER)) {
         let _ = write!(
             text,
@@ -26,9 +26,9 @@ pub(super) fn new_connection(results: &Results, row: &Unmet) -> Option<String> {
     Some(text + ".")
 }
 
-/// What is left to win around the handler. `ratio` is of a floor's figure to the peer's.
-pub(super) fn reached(results: &Results, row: &Unmet, ratio: Ratio) -> Option<String> {
-    let of = |whose| Reached::of(results, row, whose, ratio);
+/// What is left to win around the handler.
+pub(super) fn reached(results: &Results, row: &Unmet) -> Option<String> {
+    let of = |whose| Reached::of(results, row, whose);
     let (nothing, deciding) = (of(FLOOR)?, of(FLOOR_WITH_HANDLER)?);
     let mut text = format!(
         " With a server that decides nothing the ratio would be {nothing}, and with our handler in it and nothing else \
@@ -57,17 +57,6 @@ pub(super) fn left(results: &Results, row: &Unmet) -> Option<String> {
     ))
 }
 
-/// How many times better than the peer's a figure is.
-pub(super) type Ratio = fn(figure: f64, peer: f64) -> f64;
-
-pub(super) fn less_is_better(takes: f64, peer: f64) -> f64 {
-    peer / takes
-}
-
-pub(super) fn more_is_better(rate: f64, peer: f64) -> f64 {
-    rate / peer
-}
-
 /// Whether neither ours nor these servers reached the target in any round. Not to reach it in the median may be noise.
 fn is_out_of_reach<const N: usize>(row: &Unmet, servers: [&Reached; N]) -> bool {
     let mut rounds = servers.iter().map(|server| server.rounds).chain([range(&row.ratios)]);
@@ -82,12 +71,12 @@ struct Reached {
 }
 
 impl Reached {
-    fn of(results: &Results, row: &Unmet, whose: &str, ratio: Ratio) -> Option<Self> {
+    fn of(results: &Results, row: &Unmet, whose: &str) -> Option<Self> {
         let id = row.figure();
-        let (ours, theirs) = (results.rounds(&id, whose)?, results.rounds(&id, GO).unwrap_or_default());
-        let pairs = ours.iter().zip(theirs).filter(|_| ours.len() == theirs.len());
-        let ratios: Vec<f64> = pairs.map(|(figure, peer)| ratio(*figure, *peer)).collect();
-        Some(Self { median: ratio(results.figure(&id, whose)?, row.peer?), rounds: range(&ratios) })
+        let median = row.unit.times(results.figure(&id, whose)?, row.peer?);
+        let pairs = results.pairs(&id, whose, GO).unwrap_or_default();
+        let ratios: Vec<f64> = pairs.into_iter().map(|(figure, peer)| row.unit.times(figure, peer)).collect();
+        Some(Self { median, rounds: range(&ratios) })
     }
 }
 
@@ -169,7 +158,7 @@ mod tests {
             ];
             figures.extend(floor.map(|rate| ("https.rate.4kb", FLOOR_WITH_HANDLER, rate)));
             figures.extend(libraries.map(|rate| ("https.rate.4kb", LIBRARIES_WITH_HANDLER, rate)));
-            reached(&results(&figures), &row("https.rate", "4kb", 400.0, Some(100.0)), more_is_better)
+            reached(&results(&figures), &row("https.rate", "4kb", 400.0, Some(100.0)))
         };
         let said = |floor, libraries, claim| {
             Some(format!(
@@ -204,7 +193,7 @@ mod tests {
                     .chain(peers.iter().map(|peer| ("https.cpu.4kb", GO, *peer)))
                     .collect();
             let row = row("https.cpu", "4kb", 40.0, Some(200.0));
-            Reached::of(&results(&all), &row, FLOOR, less_is_better).unwrap().to_string()
+            Reached::of(&results(&all), &row, FLOOR).unwrap().to_string()
         };
         assert_eq!(
             [

@@ -71,8 +71,8 @@ fn read_projected<'a>(s: &mut Scanner<'a>, sources: &mut Vec<Source<'a>>) {
 }
 
 members!(SourceMember {
-    Path: "path",
     Audience: "audience",
+    Path: "path",
     Items: "items",
     CredentialBundlePath: "credentialBundlePath",
     KeyPath: "keyPath",

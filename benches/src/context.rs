@@ -42,7 +42,7 @@ pub(crate) struct Effort {
     pub(crate) rounds: u32,
     /// How long one load lasts.
     pub(crate) seconds: u32,
-    /// The same two for servers under load and for handlers: what is shared with others spreads, so more rounds, and shorter.
+    /// The same two for servers under load and for handlers: what is shared with others spreads, so many rounds, and short ones.
     pub(crate) load_rounds: u32,
     pub(crate) load_seconds: u32,
     /// Processor time for each pod in process, in each round.
@@ -59,9 +59,9 @@ impl Effort {
     pub(crate) const FULL: Self = Self {
         rounds: 3,
         seconds: 4,
-        load_rounds: 9,
-        load_seconds: 2,
-        handler_milliseconds: 600,
+        load_rounds: 24,
+        load_seconds: 1,
+        handler_milliseconds: 250,
         calls: 500,
         accounts: ACCOUNTS,
         settle_seconds: 30,

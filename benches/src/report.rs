@@ -132,7 +132,8 @@ const INTRODUCTION: &str = "\
 Written by `make bench`, from what it measured on the machine below. Only ratios carry over to other machines: both sides
 were measured there, taking turns. A figure with a spread is the median of its rounds; \"spread\" is how far the furthest round was
 from it, ours and the peer's. The others were taken once. The ratio says how many times better ours is; where the target is \"at most so many times\", how
-many times the peer's cost ours is.
+many times the peer's cost ours is. It is that of the medians. Behind it, in brackets, is between what it lies, where there are enough rounds: the 95 %
+confidence interval of the median of the rounds' ratios.
 
 `make bench` runs everything; `GO_WEBHOOK=…` names the program of the Go webhook and `POLICY_SERVER=…` that of policy-server.
 Where the time goes is measured when `perf` is there. A run that was ended is taken up where it was. `target/release/bench https` measures one section again (`bench --help`).
@@ -171,7 +172,7 @@ const METHOD: &str = "\
   serve our webhook, on tokio's workers: about the least that it could take without an HTTP server of its own, though ours has a thread
   for a busy connection, and can come out below. With our handler both decide, as the handler's row does, and have nothing else
   of our webhook: no limits on time, room or turns, no metrics of requests. Hyper is built there without the profile, which
-  names the webhook's own. A target is called out of reach where neither ours nor these reached it in any round.
+  names the webhook's own. A target is called out of reach where the intervals of ours and of these all end before it.
 - **Memory**: VmRSS 30 s after the first right answer and after `/readyz` said yes, and VmHWM then, from /proc; with 100,000
   ServiceAccounts (a tenth with a role) in a real kube-apiserver, and idle with a dozen. A new process each time. With many mapping
   entries a policy can come out below its payload: a small request leaves pages of the first MiB unused.

@@ -149,10 +149,27 @@ pub(crate) fn median(samples: &[f64]) -> Option<f64> {
     Some(f64::midpoint(*lower, *upper))
 }
 
-/// The least and the most of several.
-pub(crate) fn range(samples: &[f64]) -> Option<(f64, f64)> {
-    let ends = samples.iter().copied().reduce(f64::min).zip(samples.iter().copied().reduce(f64::max));
-    ends.filter(|_| samples.len() > 1)
+/// The 95 % confidence interval of the median, by order statistics: between two of the samples, whatever their distribution.
+/// None of fewer than six, which do not say.
+pub(crate) fn interval(samples: &[f64]) -> Option<(f64, f64)> {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    // How likely it is that so many are below the median, and that at most so many are: n flips of a coin.
+    let mut exactly = sorted.iter().fold(1.0, |probability, _| probability / 2.0);
+    let mut at_most = exactly;
+    let mut ends = None;
+    let (mut above, mut below) = (sorted.len() as f64, 0.0);
+    for pair in sorted.iter().zip(sorted.iter().rev()).take(sorted.len() / 2) {
+        if at_most > 0.025 {
+            break;
+        }
+        ends = Some((*pair.0, *pair.1));
+        below += 1.0;
+        exactly *= above / below;
+        above -= 1.0;
+        at_most += exactly;
+    }
+    ends
 }
 
 #[cfg(test)]
@@ -181,8 +198,28 @@ mod tests {
     }
 
     #[test]
-    fn the_range_is_of_several() {
-        assert_eq!([&[][..], &[3.0], &[2.0, 4.0, 1.0]].map(range), [None, None, Some((1.0, 4.0))]);
+    fn the_interval_leaves_a_fortieth_at_each_end() {
+        // Samples 1, 2, …: its ends are their places, as sums of binomial coefficients give them.
+        let ends = [5, 6, 8, 9, 11, 12, 15, 20, 24, 25].map(|count| {
+            let samples: Vec<f64> = (1..=count).rev().map(f64::from).collect();
+            interval(&samples)
+        });
+        assert_eq!(
+            ends,
+            [
+                None,
+                Some((1.0, 6.0)),
+                Some((1.0, 8.0)),
+                Some((2.0, 8.0)),
+                Some((2.0, 10.0)),
+                Some((3.0, 10.0)),
+                Some((4.0, 12.0)),
+                Some((6.0, 15.0)),
+                Some((7.0, 18.0)),
+                Some((8.0, 18.0)),
+            ]
+        );
+        assert_eq!(interval(&[]), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::results::{
     EMPTY, FLOOR, FLOOR_WITH_HANDLER, GO, LIBRARIES, LIBRARIES_WITH_HANDLER, OURS, Results, SDK, TEMPLATE,
+    interval,
 };
 
 /// Which peers are given.
@@ -133,12 +134,13 @@ pub(crate) fn table(results: &Results, peers: Peers) -> String {
             let shown =
                 |figure: Option<f64>| figure.map_or_else(|| "–".to_owned(), |figure| row.unit.show(figure));
             let ratio = row.ratio(ours, theirs, *target);
+            let between = interval(&row.ratios(results, *size, *target));
             let cells = [
                 row.what.to_owned(),
                 size.unwrap_or_default().to_owned(),
                 shown(ours),
                 row.peer.map_or_else(String::new, |peer| format!("{} ({peer})", shown(theirs))),
-                ratio.map_or_else(String::new, three_digits),
+                ratio.map_or_else(String::new, |ratio| with_interval(ratio, between)),
                 target.show(row.unit),
                 row.met(ours, ratio, *target, peers).to_owned(),
                 row.spread(results, *size),
@@ -161,8 +163,10 @@ pub(crate) struct Unmet {
     pub(crate) peer: Option<f64>,
     /// How many times better it is to be.
     pub(crate) least: Option<f64>,
-    /// How many times better it was, round by round.
-    pub(crate) ratios: Vec<f64>,
+    /// Between which the ratio lies.
+    pub(crate) between: Option<(f64, f64)>,
+    /// Whether the target lies between them, too.
+    pub(crate) undecided: bool,
 }
 
 impl Unmet {
@@ -186,9 +190,12 @@ pub(crate) fn unmet(results: &Results, peers: Peers) -> Vec<Unmet> {
                     Better(least) => Some(*least),
                     _ => None,
                 };
-                let (ratios, size) = (row.ratios(results, *size, *target), slug(*size));
-                let (what, id, unit) = (row.what, row.id, row.unit);
-                unmet.push(Unmet { what, id, size, ours, unit, shown, peer, least, ratios });
+                let between = interval(&row.ratios(results, *size, *target));
+                let undecided = between.is_some_and(|(from, to)| {
+                    [from, to].iter().any(|ratio| target.is_met(Some(ours), Some(*ratio)) == Some(true))
+                });
+                let (what, id, unit, size) = (row.what, row.id, row.unit, slug(*size));
+                unmet.push(Unmet { what, id, size, ours, unit, shown, peer, least, between, undecided });
             }
         }
     }
@@ -241,9 +248,7 @@ impl Row {
     fn met(&self, ours: Option<f64>, ratio: Option<f64>, target: Target, peers: Peers) -> &'static str {
         let verdict = match target {
             Recorded => ours.map(|_| ""),
-            Better(least) => ratio.map(|ratio| yes(ratio >= least)),
-            Within(most) => ratio.map(|ratio| yes(ratio <= most)),
-            AtMost(most) => ours.map(|ours| yes(ours <= most)),
+            _ => target.is_met(ours, ratio).map(|met| if met { "yes" } else { "no" }),
         };
         verdict.unwrap_or_else(|| self.missing(peers))
     }
@@ -260,11 +265,17 @@ impl Row {
     }
 }
 
-fn yes(met: bool) -> &'static str {
-    if met { "yes" } else { "no" }
-}
-
 impl Target {
+    /// None where there is no target, or what it is held against was not measured.
+    fn is_met(self, ours: Option<f64>, ratio: Option<f64>) -> Option<bool> {
+        match self {
+            Better(least) => ratio.map(|ratio| ratio >= least),
+            Within(most) => ratio.map(|ratio| ratio <= most),
+            AtMost(most) => ours.map(|ours| ours <= most),
+            Recorded => None,
+        }
+    }
+
     fn show(self, unit: Unit) -> String {
         match self {
             Better(least) => format!("≥ {least}"),
@@ -296,6 +307,14 @@ impl Unit {
             Count => thousands(figure),
         }
     }
+}
+
+/// A ratio, and between which it lies where enough rounds say so.
+pub(crate) fn with_interval(ratio: f64, between: Option<(f64, f64)>) -> String {
+    let between = between
+        .map(|(from, to)| format!(" ({} to {})", three_digits(from), three_digits(to)))
+        .unwrap_or_default();
+    three_digits(ratio) + &between
 }
 
 /// As many digits as say something.
@@ -393,29 +412,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_met_has_the_ratios_of_its_rounds() {
+    fn what_is_not_met_says_between_what_it_lies() {
         let mut record = Record::default();
-        for (ours, theirs) in [(20.0, 210.0), (30.0, 240.0), (25.0, 275.0)] {
+        for (ours, theirs) in
+            [(20.0, 210.0), (30.0, 240.0), (25.0, 275.0), (24.0, 240.0), (22.0, 220.0), (26.0, 260.0)]
+        {
             record.add("https.cpu.4kb", OURS, ours);
             record.add("https.cpu.4kb", GO, theirs);
             record.add("https.rate.4kb", OURS, theirs);
             record.add("https.rate.4kb", GO, ours * 2.0);
+            record.add("policy-server.cpu.4kb", OURS, theirs);
+            record.add("policy-server.cpu.4kb", EMPTY, 140.0);
+            record.add("https.cpu.20kb", OURS, 50.0);
         }
         // Not of the same rounds.
-        record.add("https.cpu.20kb", OURS, 50.0);
         record.add("https.cpu.20kb", GO, 60.0);
-        record.add("https.cpu.20kb", GO, 70.0);
         let results = Results { complete: true, sections: [("https".to_owned(), record)].into() };
-        let unmet = unmet(&results, Peers { go_webhook: true, policy_server: false });
-        let ratios: Vec<_> = unmet.into_iter().map(|row| (row.id, row.size, row.ratios)).collect();
-        assert_eq!(
-            ratios,
-            [
-                ("https.cpu", "4kb".to_owned(), vec![10.5, 8.0, 11.0]),
-                ("https.cpu", "20kb".to_owned(), vec![]),
-                ("https.rate", "4kb".to_owned(), vec![5.25, 4.0, 5.5]),
-            ]
-        );
+        let peers = Peers { go_webhook: true, policy_server: true };
+        let unmet: Vec<_> = unmet(&results, peers)
+            .into_iter()
+            .map(|row| (row.figure(), row.between, row.undecided))
+            .collect();
+        let expected = [
+            ("https.cpu.4kb", Some((8.0, 11.0)), true),
+            ("https.cpu.20kb", None, false),
+            ("https.rate.4kb", Some((4.0, 5.5)), false),
+            ("policy-server.cpu.4kb", Some((1.5, 275.0 / 140.0)), true),
+        ];
+        assert_eq!(unmet, expected.map(|(id, between, undecided)| (id.to_owned(), between, undecided)));
+        let table = table(&results, peers);
+        let row = table.lines().find(|line| line.starts_with("| HTTPS keep-alive, 8")).unwrap();
+        assert_eq!(row.split(" | ").nth(4), Some("9.80 (8.00 to 11.0)"));
     }
 
     #[test]

@@ -37,7 +37,7 @@ where
     let mut member = Member::new(crowd);
     async move {
         loop {
-            let ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
+            let ended = poll_fn(|cx| match poll(connection.as_mut(), cx) {
                 Poll::Ready(()) => Poll::Ready(true),
                 Poll::Pending if activity.is_busy() && member.is_among_few() => Poll::Ready(false),
                 Poll::Pending => Poll::Pending,
@@ -71,7 +71,7 @@ fn drive<C: Future<Output = ()>>(
     activity.enter_thread();
     interrupt_nobody();
     loop {
-        if connection.as_mut().poll(&mut cx).is_ready() {
+        if poll(connection.as_mut(), &mut cx).is_ready() {
             return None;
         }
         let goes_on = again.0.swap(false, Ordering::Acquire) && activity.has_thread();
@@ -81,6 +81,12 @@ fn drive<C: Future<Output = ()>>(
             return Some((connection, member));
         }
     }
+}
+
+/// For both, so that what serves a connection, 150 KB, is in the program once.
+#[inline(never)]
+fn poll<C: Future<Output = ()>>(connection: Pin<&mut C>, cx: &mut Context<'_>) -> Poll<()> {
+    connection.poll(cx)
 }
 
 /// Has this thread wait until a processor is free or its turn has come, instead of interrupting whoever runs

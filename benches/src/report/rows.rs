@@ -77,6 +77,7 @@ const ROWS: &[Row] = &[
     row("HTTPS keep-alive: p50", "https.p50", Microseconds, Some(GO), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
     row("HTTPS keep-alive: p99", "https.p99", Microseconds, Some(GO), &[(SMALL, Better(25.0)), (MEDIUM, Better(25.0)), (LARGE, Recorded)]),
     row("the same against a server that decides nothing", "https.p99", Microseconds, Some(FLOOR), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
+    row("the same against a server of our handler and nothing else", "https.p99", Microseconds, Some(LIBRARIES_WITH_HANDLER), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
     row("HTTPS keep-alive: waiting for a processor, for each request", "https.waiting", Microseconds, Some(GO), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
     row("a new TLS connection for every request: server CPU", "https.new.cpu", Microseconds, Some(GO), &[(SMALL, Better(3.0)), (MEDIUM, Better(5.0)), (LARGE, Recorded)]),
     row("the same against a server that decides nothing", "https.new.cpu", Microseconds, Some(FLOOR), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),

@@ -45,6 +45,18 @@ pub(super) fn reached(results: &Results, row: &Unmet) -> Option<String> {
     Some(text + ".")
 }
 
+/// What a thread for each busy connection buys with its processor time.
+pub(super) fn slowest(results: &Results, row: &Unmet) -> Option<String> {
+    let figure = |whose| results.figure(&format!("https.p99.{}", row.size), whose);
+    let times = |whose| Some(three_digits(figure(GO)? / figure(whose)?));
+    Some(format!(
+        " The slowest of a hundred come {} times sooner than the Go webhook's, those of hyper and tokio with our handler {} \
+         times: for that a busy connection has a thread of its own.",
+        times(OURS)?,
+        times(LIBRARIES_WITH_HANDLER)?
+    ))
+}
+
 /// What the target leaves for everything but TLS, the operating system and the handler.
 pub(super) fn left(results: &Results, row: &Unmet) -> Option<String> {
     let figure = |whose| results.figure(&row.figure(), whose);

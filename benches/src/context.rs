@@ -47,6 +47,8 @@ pub(crate) struct Effort {
     pub(crate) load_seconds: u32,
     /// Processor time for each pod in process, in each round.
     pub(crate) handler_milliseconds: u64,
+    /// Of guests and their compilation, the policies taking turns.
+    pub(crate) guest_rounds: u32,
     /// Of a guest; fewer with large pods.
     pub(crate) calls: u32,
     /// ServiceAccounts in the large cluster.
@@ -62,6 +64,7 @@ impl Effort {
         load_rounds: 24,
         load_seconds: 1,
         handler_milliseconds: 250,
+        guest_rounds: 8,
         calls: 500,
         accounts: ACCOUNTS,
         settle_seconds: 30,
@@ -73,6 +76,7 @@ impl Effort {
         load_rounds: 2,
         load_seconds: 1,
         handler_milliseconds: 50,
+        guest_rounds: 1,
         calls: 20,
         accounts: 2000,
         settle_seconds: 2,

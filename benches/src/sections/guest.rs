@@ -47,8 +47,8 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
     if let Err(error) = check_patches(context, &settings) {
         record.fail("patches", &error);
     }
-    for round in 0..context.effort.rounds {
-        eprintln!("bench: guest: round {} of {}", round + 1, context.effort.rounds);
+    for round in 0..context.effort.guest_rounds {
+        eprintln!("bench: guest: round {} of {}", round + 1, context.effort.guest_rounds);
         for pod in &context.pods {
             measure(context, record, &policies, pod, &settings, round == 0)?;
         }

@@ -104,7 +104,7 @@ impl fmt::Display for Reached {
     }
 }
 
-/// What the handler takes by itself and among the libraries, and what is neither theirs nor the handler's.
+/// What the handler takes by itself and among the libraries, and what ours takes besides.
 pub(super) fn rest(results: &Results, row: &Unmet) -> Option<String> {
     let figure = |whose| results.figure(&row.figure(), whose);
     let (alone, deciding) = (figure(LIBRARIES)?, figure(LIBRARIES_WITH_HANDLER)?);
@@ -119,7 +119,8 @@ pub(super) fn rest(results: &Results, row: &Unmet) -> Option<String> {
     if rest > 0.0 {
         let _ = write!(
             text,
-            " {} µs are everything else that a request gets (limits on time, room and turns; metrics).",
+            " Ours takes {} µs more than these two with it: a thread for each busy connection; limits on time, room and turns; \
+             metrics.",
             three_digits(rest)
         );
     }

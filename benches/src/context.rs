@@ -64,7 +64,7 @@ impl Effort {
         load_rounds: 24,
         load_seconds: 1,
         handler_milliseconds: 250,
-        guest_rounds: 8,
+        guest_rounds: 12,
         calls: 500,
         accounts: ACCOUNTS,
         settle_seconds: 30,

@@ -83,7 +83,7 @@ impl<'r> Report<'r> {
         if !failures.is_empty() {
             let _ = write!(text, "\n## What could not be measured\n\n{failures}");
         }
-        let unmet = remains::sentences(self.results, &rows::unmet(self.results, self.peers));
+        let unmet = remains::sentences(self.results, &rows::unmet(self.results));
         if !unmet.is_empty() {
             let _ = write!(text, "\n## What remains\n\nWhere a target is not met.\n\n{unmet}");
         }
@@ -132,8 +132,8 @@ const INTRODUCTION: &str = "\
 Written by `make bench`, from what it measured on the machine below. Only ratios carry over to other machines: both sides
 were measured there, taking turns. A figure with a spread is the median of its rounds; \"spread\" is how far the furthest round was
 from it, ours and the peer's. The others were taken once. The ratio says how many times better ours is; where the target is \"at most so many times\", how
-many times the peer's cost ours is. It is that of the medians. Behind it, in brackets, is between what it lies, where there are enough rounds: the 95 %
-confidence interval of the median of the rounds' ratios.
+many times the peer's cost ours is. It is the median of the rounds' ratios. Behind it, in brackets, is between what that lies, where there are
+enough rounds: the confidence interval of the median by order statistics, of 95 % at least. A target that lies there as well is met or not \"within noise\".
 
 `make bench` runs everything; `GO_WEBHOOK=…` names the program of the Go webhook and `POLICY_SERVER=…` that of policy-server.
 Where the time goes is measured when `perf` is there. A run that was ended is taken up where it was. `target/release/bench https` measures one section again (`bench --help`).
@@ -145,11 +145,12 @@ const WHERE: &str = "\
 Our webhook under the load of the HTTPS rows, by `perf`: each part's share of the samples, of the processor time for a
 request in the same run. A function that the compiler put into another counts for that one; so the webhook was built without
 its profile for this (`cargo build --profile profiling`), which leaves more functions apart. With that, and with what `perf` itself
-takes, it is more time than the table above has. What was tried to make parts smaller, and what came of it, is in ARCHITECTURE.md.
+takes, it is more time than the table above has. It is one run of some seconds for each load: a difference of some per cent between two
+says nothing. What was tried to make parts smaller, and what came of it, is in ARCHITECTURE.md.
 ";
 
 const PARTS: &str = "\
-The module as the compiler makes it, by the names of its functions; wasm-opt mixes the parts. A function that was inlined
+The module as the linker leaves it, by the names of its functions; wasm-opt mixes the parts. A function that was inlined
 counts where it was inlined into: most of what admission calls once is in `core: admission`.
 ";
 
@@ -172,7 +173,8 @@ const METHOD: &str = "\
   serve our webhook, on tokio's workers: about the least that it could take without an HTTP server of its own, though ours has a thread
   for a busy connection, and can come out below. With our handler both decide, as the handler's row does, and have nothing else
   of our webhook: no limits on time, room or turns, no metrics of requests. Hyper is built there without the profile, which
-  names the webhook's own. A target is called out of reach where the intervals of ours and of these all end before it.
+  names the webhook's own. A target is called out of reach where the intervals of ours and of both with our handler end before it,
+  and out of the libraries' reach where those of ours and theirs do.
 - **Memory**: VmRSS 30 s after the first right answer and after `/readyz` said yes, and VmHWM then, from /proc; with 100,000
   ServiceAccounts (a tenth with a role) in a real kube-apiserver, and idle with a dozen. A new process each time. With many mapping
   entries a policy can come out below its payload: a small request leaves pages of the first MiB unused.
@@ -186,8 +188,8 @@ const METHOD: &str = "\
   webhook's Dockerfile does (`-ldflags=\"-w -s\"`) and what ours is built as. The target is held against both.
 - **Guest**: `policy-host bench`, which runs policies in Wasmtime as policy-server does: a new instance for each call, epoch
   interruption on. The share of a guest is the time of a call less that of a policy which accepts everything unread. Fuel counts the
-  instructions, so it is the same in every run; a test holds it within 2 % of `testdata/fuel.json`. All three policies are built and
-  optimised alike, and get the same settings. The peer \"as the template builds it\" is the same source with cargo's own release
+  instructions, so it is the same in every run; a test holds it within 2 % of `testdata/fuel.json`. All three policies are built with the
+  same profile, linker and passes of wasm-opt, and get the same settings; ours has simd128 and the size of its memory besides. The peer \"as the template builds it\" is the same source with cargo's own release
   profile and without wasm-opt, as Kubewarden's template has it: faster, four megabytes, and compiled sooner.
 - **policy-server**: the processor time of the whole process for a request, with one worker; a new process for each round.
 - **Growth** with ServiceAccounts was measured against a simulated API server, memory 10 s after everything was held. What each

@@ -82,9 +82,12 @@ impl Results {
         self.sections.values().find_map(|record| record.figures.get(id)?.get(whose)).map(Vec::as_slice)
     }
 
-    /// A figure of two, round by round. None when they were not measured in the same ones.
+    /// A figure of two, round by round. None when they were not measured in the same ones, or some measurement failed: then
+    /// nobody knows which.
     pub(crate) fn pairs(&self, id: &str, first: &str, second: &str) -> Option<Vec<(f64, f64)>> {
-        let (first, second) = (self.rounds(id, first)?, self.rounds(id, second)?);
+        let record = self.sections.values().find(|record| record.figures.contains_key(id))?;
+        let rounds = |whose| record.figures.get(id).and_then(|samples| samples.get(whose));
+        let (first, second) = rounds(first).zip(rounds(second)).filter(|_| record.failures.is_empty())?;
         let pairs = first.iter().copied().zip(second.iter().copied());
         (first.len() == second.len()).then(|| pairs.collect())
     }
@@ -149,7 +152,7 @@ pub(crate) fn median(samples: &[f64]) -> Option<f64> {
     Some(f64::midpoint(*lower, *upper))
 }
 
-/// The 95 % confidence interval of the median, by order statistics: between two of the samples, whatever their distribution.
+/// A confidence interval of the median of 95 % at least, by order statistics: between two of the samples, whatever their distribution.
 /// None of fewer than six, which do not say.
 pub(crate) fn interval(samples: &[f64]) -> Option<(f64, f64)> {
     let mut sorted = samples.to_vec();
@@ -190,11 +193,13 @@ mod tests {
         for (whose, sample) in [(OURS, 1.0), (OURS, 2.0), (GO, 3.0), (GO, 4.0), (SDK, 5.0)] {
             record.add("a", whose, sample);
         }
-        let results = Results { complete: true, sections: [("any".to_owned(), record)].into() };
-        assert_eq!(
-            [GO, SDK, EMPTY].map(|whose| results.pairs("a", OURS, whose)),
-            [Some(vec![(1.0, 3.0), (2.0, 4.0)]), None, None]
-        );
+        let pairs = |record: Record| {
+            let results = Results { complete: true, sections: [("any".to_owned(), record)].into() };
+            [GO, SDK, EMPTY].map(|whose| results.pairs("a", OURS, whose))
+        };
+        assert_eq!(pairs(record.clone()), [Some(vec![(1.0, 3.0), (2.0, 4.0)]), None, None]);
+        record.fail("ours", &anyhow::anyhow!("no answer"));
+        assert_eq!(pairs(record), [None, None, None]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::results::{
     EMPTY, FLOOR, FLOOR_WITH_HANDLER, GO, LIBRARIES, LIBRARIES_WITH_HANDLER, OURS, Results, SDK, TEMPLATE,
-    interval,
+    interval, median,
 };
 
 /// Which peers are given.
@@ -130,20 +130,17 @@ pub(crate) fn table(results: &Results, peers: Peers) -> String {
         .to_owned();
     for row in ROWS {
         for (size, target) in row.cases {
-            let figure = |whose: &str| results.figure(&row.figure(*size), whose);
-            let (ours, theirs) = (figure(OURS), row.peer.and_then(figure));
+            let measured = row.measured(results, *size, *target);
             let shown =
                 |figure: Option<f64>| figure.map_or_else(|| "–".to_owned(), |figure| row.unit.show(figure));
-            let ratio = row.ratio(ours, theirs, *target);
-            let between = interval(&row.ratios(results, *size, *target));
             let cells = [
                 row.what.to_owned(),
                 size.unwrap_or_default().to_owned(),
-                shown(ours),
-                row.peer.map_or_else(String::new, |peer| format!("{} ({peer})", shown(theirs))),
-                ratio.map_or_else(String::new, |ratio| with_interval(ratio, between)),
+                shown(measured.ours),
+                row.peer.map_or_else(String::new, |peer| format!("{} ({peer})", shown(measured.theirs))),
+                measured.ratio.map_or_else(String::new, |ratio| with_interval(ratio, measured.between)),
                 target.show(row.unit),
-                row.met(ours, ratio, *target, peers).to_owned(),
+                measured.verdict(*target).unwrap_or_else(|| row.missing(peers)).to_owned(),
                 row.spread(results, *size),
             ];
             let _ = writeln!(text, "| {} |", cells.join(" | "));
@@ -178,29 +175,52 @@ impl Unmet {
 }
 
 /// All of them, in the table's order.
-pub(crate) fn unmet(results: &Results, peers: Peers) -> Vec<Unmet> {
+pub(crate) fn unmet(results: &Results) -> Vec<Unmet> {
     let mut unmet = Vec::new();
     for row in ROWS {
         for (size, target) in row.cases {
-            let figure = |whose: &str| results.figure(&row.figure(*size), whose);
-            let (ours, peer) = (figure(OURS), row.peer.and_then(figure));
-            let ratio = row.ratio(ours, peer, *target);
-            if let (Some(ours), "no") = (ours, row.met(ours, ratio, *target, peers)) {
+            let Measured { ours, theirs: peer, between, met, undecided, .. } =
+                row.measured(results, *size, *target);
+            if let (Some(ours), Some(false)) = (ours, met) {
                 let shown = row.unit.show(ours);
                 let least = match target {
                     Better(least) => Some(*least),
                     _ => None,
                 };
-                let between = interval(&row.ratios(results, *size, *target));
-                let undecided = between.is_some_and(|(from, to)| {
-                    [from, to].iter().any(|ratio| target.is_met(Some(ours), Some(*ratio)) == Some(true))
-                });
                 let (what, id, unit, size) = (row.what, row.id, row.unit, slug(*size));
                 unmet.push(Unmet { what, id, size, ours, unit, shown, peer, least, between, undecided });
             }
         }
     }
     unmet
+}
+
+/// What a line of the table says.
+struct Measured {
+    ours: Option<f64>,
+    theirs: Option<f64>,
+    /// The median of the rounds' ratios; that of the medians, where the two were not measured in the same rounds.
+    ratio: Option<f64>,
+    /// Between which it lies.
+    between: Option<(f64, f64)>,
+    /// None where there is no target, or what it is held against was not measured.
+    met: Option<bool>,
+    /// Whether the target lies between as well.
+    undecided: bool,
+}
+
+impl Measured {
+    /// None where something was not measured.
+    fn verdict(&self, target: Target) -> Option<&'static str> {
+        match (self.met, self.undecided) {
+            (Some(true), false) => Some("yes"),
+            (Some(true), true) => Some("yes, within noise"),
+            (Some(false), false) => Some("no"),
+            (Some(false), true) => Some("no, within noise"),
+            (None, _) if matches!(target, Recorded) => self.ours.map(|_| ""),
+            (None, _) => None,
+        }
+    }
 }
 
 /// As figures' names have it.
@@ -228,8 +248,18 @@ impl Row {
         }
     }
 
-    fn ratio(&self, ours: Option<f64>, theirs: Option<f64>, target: Target) -> Option<f64> {
-        let (ours, theirs) = (ours?, theirs?);
+    fn measured(&self, results: &Results, size: Size, target: Target) -> Measured {
+        let figure = |whose: &str| results.figure(&self.figure(size), whose);
+        let (ours, theirs) = (figure(OURS), self.peer.and_then(figure));
+        let ratios = self.ratios(results, size, target);
+        let ratio = median(&ratios).or_else(|| self.ratio(ours?, theirs?, target));
+        let between = interval(&ratios);
+        let undecided = between
+            .is_some_and(|(from, to)| target.is_met(ours, Some(from)) != target.is_met(ours, Some(to)));
+        Measured { ours, theirs, ratio, between, met: target.is_met(ours, ratio), undecided }
+    }
+
+    fn ratio(&self, ours: f64, theirs: f64, target: Target) -> Option<f64> {
         let ratio = match target {
             Within(_) => ours / theirs,
             _ => self.unit.times(ours, theirs),
@@ -242,16 +272,8 @@ impl Row {
     fn ratios(&self, results: &Results, size: Size, target: Target) -> Vec<f64> {
         let id = self.figure(size);
         let pairs = self.peer.and_then(|peer| results.pairs(&id, OURS, peer)).unwrap_or_default();
-        let ratios = pairs.into_iter().map(|(ours, theirs)| self.ratio(Some(ours), Some(theirs), target));
+        let ratios = pairs.into_iter().map(|(ours, theirs)| self.ratio(ours, theirs, target));
         ratios.flatten().collect()
-    }
-
-    fn met(&self, ours: Option<f64>, ratio: Option<f64>, target: Target, peers: Peers) -> &'static str {
-        let verdict = match target {
-            Recorded => ours.map(|_| ""),
-            _ => target.is_met(ours, ratio).map(|met| if met { "yes" } else { "no" }),
-        };
-        verdict.unwrap_or_else(|| self.missing(peers))
     }
 
     fn missing(&self, peers: Peers) -> &'static str {
@@ -425,15 +447,17 @@ mod tests {
             record.add("policy-server.cpu.4kb", OURS, theirs);
             record.add("policy-server.cpu.4kb", EMPTY, 140.0);
             record.add("https.cpu.20kb", OURS, 50.0);
+            record.add("https.new.cpu.4kb", OURS, 10.0);
+            record.add("https.new.cpu.4kb", GO, ours * 5.0 - 80.0);
+            record.add("accounts.bare", OURS, 20.0);
+            record.add("accounts.bare", GO, if ours < 30.0 { 120.0 } else { 100.0 });
         }
         // Not of the same rounds.
         record.add("https.cpu.20kb", GO, 60.0);
         let results = Results { complete: true, sections: [("https".to_owned(), record)].into() };
         let peers = Peers { go_webhook: true, policy_server: true };
-        let unmet: Vec<_> = unmet(&results, peers)
-            .into_iter()
-            .map(|row| (row.figure(), row.between, row.undecided))
-            .collect();
+        let unmet: Vec<_> =
+            unmet(&results).into_iter().map(|row| (row.figure(), row.between, row.undecided)).collect();
         let expected = [
             ("https.cpu.4kb", Some((8.0, 11.0)), true),
             ("https.cpu.20kb", None, false),
@@ -442,8 +466,17 @@ mod tests {
         ];
         assert_eq!(unmet, expected.map(|(id, between, undecided)| (id.to_owned(), between, undecided)));
         let table = table(&results, peers);
-        let row = table.lines().find(|line| line.starts_with("| HTTPS keep-alive, 8")).unwrap();
-        assert_eq!(row.split(" | ").nth(4), Some("9.80 (8.00 to 11.0)"));
+        let cells = |start: &str| {
+            let row = table.lines().find(|line| line.starts_with(&format!("| {start}"))).unwrap();
+            let cells: Vec<&str> = row.split(" | ").collect();
+            (cells[4].to_owned(), cells[6].to_owned())
+        };
+        let shown = |ratio: &str, met: &str| (ratio.to_owned(), met.to_owned());
+        // The median of the ratios, where that of the figures would be 9.80.
+        assert_eq!(cells("HTTPS keep-alive, 8"), shown("10.0 (8.00 to 11.0)", "no, within noise"));
+        assert_eq!(cells("HTTPS keep-alive: requests"), shown("5.00 (4.00 to 5.50)", "no"));
+        assert_eq!(cells("a new TLS connection"), shown("4.25 (2.00 to 7.00)", "yes, within noise"));
+        assert_eq!(cells("each further"), shown("6.00 (5.00 to 6.00)", "yes"));
     }
 
     #[test]

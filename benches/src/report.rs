@@ -169,7 +169,8 @@ const METHOD: &str = "\
   request on its way, so the processors are full. Waiting is what the scheduler says of the server's threads (schedstat).
 - **The server that decides nothing** (`benches/src/floor.rs`) has our TLS, accepts as ours does, reads each review to its end, and writes what our
   webhook answers. As \"floor\" a thread for each connection waits in `read`, and interrupts nobody, as ours does: over connections that are
-  kept, that is about the least that a request takes. For new connections it starts a thread each. \"hyper and tokio alone\" is served by the libraries that
+  kept, that is about the least that a request takes. It knows no more of HTTP than what `wrk` sends, without chunks, limits and errors: what it
+  takes less than hyper is no saving that a webhook could have. For new connections it starts a thread each. \"hyper and tokio alone\" is served by the libraries that
   serve our webhook, on tokio's workers: about the least that it could take without an HTTP server of its own, though ours has a thread
   for a busy connection, and can come out below. With our handler both decide, as the handler's row does, and have nothing else
   of our webhook: no limits on time, room or turns, no metrics of requests. Hyper is built there without the profile, which
@@ -187,7 +188,7 @@ const METHOD: &str = "\
 - **Programs**: the files that were named, the Go webhook's as `go build` makes it; and stripped (`strip`), which is what the Go
   webhook's Dockerfile does (`-ldflags=\"-w -s\"`) and what ours is built as. The target is held against both.
 - **Guest**: `policy-host bench`, which runs policies in Wasmtime as policy-server does: a new instance for each call, epoch
-  interruption on. The share of a guest is the time of a call less that of a policy which accepts everything unread. Fuel counts the
+  interruption on. The share of a guest is the time of a call less that of a policy which accepts everything unread. A module is compiled with each pod anew, which counts as a round. Fuel counts the
   instructions, so it is the same in every run; a test holds it within 2 % of `testdata/fuel.json`. All three policies are built with the
   same profile, linker and passes of wasm-opt, and get the same settings; ours has simd128 and the size of its memory besides. The peer \"as the template builds it\" is the same source with cargo's own release
   profile and without wasm-opt, as Kubewarden's template has it: faster, four megabytes, and compiled sooner.

@@ -169,8 +169,8 @@ const METHOD: &str = "\
   request on its way, so the processors are full. Waiting is what the scheduler says of the server's threads (schedstat).
 - **The server that decides nothing** (`benches/src/floor.rs`) has our TLS, accepts as ours does, reads each review to its end, and writes what our
   webhook answers. As \"floor\" a thread for each connection waits in `read`, and interrupts nobody, as ours does: over connections that are
-  kept, that is about the least that a request takes. It knows no more of HTTP than what `wrk` sends, without chunks, limits and errors: what it
-  takes less than hyper is no saving that a webhook could have. For new connections it starts a thread each. \"hyper and tokio alone\" is served by the libraries that
+  kept, that is about the least that a request takes. It knows no more of HTTP than what `wrk` sends, without chunks, limits and errors, so a
+  webhook could not save all that it takes less than hyper. For new connections it starts a thread each. \"hyper and tokio alone\" is served by the libraries that
   serve our webhook, on tokio's workers: about the least that it could take without an HTTP server of its own, though ours has a thread
   for a busy connection, and can come out below. With our handler both decide, as the handler's row does, and have nothing else
   of our webhook: no limits on time, room or turns, no metrics of requests. Hyper is built there without the profile, which

@@ -1,8 +1,12 @@
 //! `perf`, which says where a process spends its processor time (<https://perfwiki.github.io/main/>).
 
+pub(crate) mod compilation;
 pub(crate) mod parts;
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
 
 use anyhow::{Context as _, ensure};
 
@@ -21,10 +25,21 @@ pub(crate) struct Frame<'t> {
     file: &'t str,
 }
 
+impl Frame<'_> {
+    fn is_in_a_library(&self) -> bool {
+        self.file.rsplit('/').next().is_some_and(|name| name.starts_with("lib"))
+    }
+}
+
 /// What `perf record` is told; the clock serves where processors do not count. The whole machine is recorded, for whoever
 /// records threads is asked at each switch from one to another, which took half as long as a review of 4 KB.
 pub(crate) fn shown(seconds: u32) -> String {
     format!("perf record -e cpu-clock -F {FREQUENCY} --call-graph fp -a -- sleep {seconds}")
+}
+
+/// The same, of a program alone.
+pub(crate) fn shown_program(program: &str) -> String {
+    format!("perf record -e cpu-clock -F {FREQUENCY} -- {program}")
 }
 
 /// Whether there is one.
@@ -48,12 +63,26 @@ pub(crate) fn record<T>(
     let output = recording.wait_with_output()?;
     let done = done?;
     ensure!(output.status.success(), "`perf record` failed ({})", output.status);
-    Ok((done, script(&data, &process.id())?))
+    Ok((done, script(&data, &["--pid", &process.id()])?))
 }
 
-fn script(data: &Path, process: &str) -> anyhow::Result<String> {
+/// Records a program from its start to its end. Gives what it printed, and the samples as text.
+pub(crate) fn record_program(context: &Context, program: &Command) -> anyhow::Result<(Output, String)> {
+    let data = context.work.join("perf.data");
+    let mut command = Command::new("perf");
+    command
+        .args(["record", "-q", "-e", "cpu-clock", "-F", &FREQUENCY.to_string(), "-o"])
+        .arg(&data)
+        .arg("--");
+    let output = command.arg(program.get_program()).args(program.get_args()).output();
+    Ok((output.context("cannot run `perf`")?, script(&data, &[])?))
+}
+
+fn script(data: &Path, of: &[&str]) -> anyhow::Result<String> {
     let output = Command::new("perf")
-        .args(["script", "--no-inline", "-F", "ip,sym,dso", "--pid", process, "-i"])
+        .args(["script", "--no-inline", "-F", "ip,sym,dso"])
+        .args(of)
+        .arg("-i")
         .arg(data)
         .output()
         .context("cannot run `perf`")?;

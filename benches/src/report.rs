@@ -90,6 +90,9 @@ impl<'r> Report<'r> {
         if let Some(parts) = remains::parts_table(self.results) {
             let _ = write!(text, "\n{WHERE}\n{parts}");
         }
+        if let Some(parts) = remains::compilation_table(self.results) {
+            let _ = write!(text, "\n{COMPILATION}\n{parts}");
+        }
         let _ = write!(text, "\n## How cost grows\n");
         for growth in growth::ALL {
             if let Some(lines) = growth.lines(self.results) {
@@ -147,6 +150,14 @@ request in the same run. A function that the compiler put into another counts fo
 its profile for this (`cargo build --profile profiling`), which leaves more functions apart. With that, and with what `perf` itself
 takes, it is more time than the table above has. It is one run of some seconds for each load: a difference of some per cent between two
 says nothing. What was tried to make parts smaller, and what came of it, is in ARCHITECTURE.md.
+";
+
+const COMPILATION: &str = "\
+## Where the time of compilation goes
+
+`policy-host bench` compiles our policy with Wasmtime as policy-server does, and calls it once. Each part's share of the samples that
+`perf` took of such runs, of the time that compilation took in them. A function that the compiler put into another counts for
+that one.
 ";
 
 const PARTS: &str = "\

@@ -39,16 +39,17 @@ const READING: &str = "reading the review";
 const DECIDING: &str = "deciding";
 const ANSWER: &str = "patch and answer (base64)";
 const LOGGING: &str = "log line and metrics";
-const ALLOCATOR: &str = "allocator";
-const COPIES: &str = "copying and comparing bytes";
-const OTHER: &str = "the rest";
+pub(super) const ALLOCATOR: &str = "allocator";
+pub(super) const COPIES: &str = "copying and comparing bytes";
+pub(super) const OTHER: &str = "the rest";
 
 /// Why it stays. [`OTHER`] is many things.
 pub(crate) fn why(part: &str) -> &'static str {
     match part {
         NETWORK => {
-            "over a kept connection one call that reads and one that writes for each review, and in these what the kernel does for \
-             both ends of the loopback; over a new one two or three of each, and to accept and to end it"
+            "over a kept connection one call that reads and one that writes for each review (one segment there and one back for 4 KB), and \
+             in these what the kernel does for both ends of the loopback; over a new one two or three of each, and to accept and to \
+             end it"
         }
         SCHEDULING => {
             "new connections wait for the other side's half of the handshake; kept ones wait in the call that reads"
@@ -83,7 +84,7 @@ pub(crate) fn why(part: &str) -> &'static str {
 
 /// What is in the name of a function, by part. The first that fits counts; for the kernel, that fits any of a sample's
 /// functions, for what they are called for says more than what they are.
-type Rules = &'static [(&'static str, &'static [&'static str])];
+pub(super) type Rules = &'static [(&'static str, &'static [&'static str])];
 
 #[rustfmt::skip]
 const IN_THE_KERNEL: Rules = &[
@@ -95,7 +96,7 @@ const IN_THE_KERNEL: Rules = &[
 ];
 
 #[rustfmt::skip]
-const IN_THE_C_LIBRARY: Rules = &[
+pub(super) const IN_THE_C_LIBRARY: Rules = &[
     (ALLOCATOR, &["malloc", "free", "alloc", "unlink_chunk", "systrim", "heap_"]),
     (COPIES, &["mem", "bcmp", "strlen"]),
     // tokio weighs how long tasks took, with powers.
@@ -125,18 +126,17 @@ pub(crate) fn part(sample: &Sample<'_>) -> &'static str {
             sample.iter().take_while(|frame| is_kernel(frame)).map(|frame| frame.symbol).collect();
         return find(IN_THE_KERNEL, &kernel).unwrap_or(KERNEL);
     }
-    let file = leaf.file.rsplit('/').next().unwrap_or_default();
-    let rules = if file.starts_with("lib") { IN_THE_C_LIBRARY } else { IN_THE_PROGRAM };
+    let rules = if leaf.is_in_a_library() { IN_THE_C_LIBRARY } else { IN_THE_PROGRAM };
     find(rules, &[leaf.symbol]).unwrap_or(OTHER)
 }
 
-fn find(rules: Rules, symbols: &[&str]) -> Option<&'static str> {
+pub(super) fn find(rules: Rules, symbols: &[&str]) -> Option<&'static str> {
     let fits = |names: &[&str]| names.iter().any(|name| symbols.iter().any(|symbol| symbol.contains(name)));
     rules.iter().find(|(_, names)| fits(names)).map(|(part, _)| *part)
 }
 
 /// The kernel and its modules are in brackets; so is what it lends to processes.
-fn is_kernel(frame: &Frame<'_>) -> bool {
+pub(super) fn is_kernel(frame: &Frame<'_>) -> bool {
     frame.file.starts_with('[') && !matches!(frame.file, "[vdso]" | "[unknown]")
 }
 

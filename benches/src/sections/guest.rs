@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -196,27 +196,39 @@ fn check_patches(context: &Context, settings: &Path) -> anyhow::Result<()> {
 
 fn policy_host(
     context: &Context,
-    command: &str,
+    subcommand: &str,
     policy: &Path,
     pod: &Input,
     settings: &Path,
     cluster: Option<&Path>,
     more: &[&str],
 ) -> anyhow::Result<Value> {
-    let program = &context.policy_host;
-    let mut process = Command::new(program);
-    process.args([command, "--output", "json", "--request"]).arg(&pod.file).arg("--settings").arg(settings);
+    let mut command = command(context, subcommand, policy, pod, settings);
     if let Some(cluster) = cluster {
-        process.arg("--cluster").arg(cluster);
+        command.arg("--cluster").arg(cluster);
     }
-    let output =
-        process.args(more).arg(policy).output().with_context(|| {
-            format!("cannot run `{}`: cargo build --package policy-host", program.display())
-        })?;
-    ensure!(
-        output.status.success(),
-        "policy-host {command}: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
+    let output = command.args(more).output().with_context(|| {
+        format!("cannot run `{}`: cargo build --package policy-host", context.policy_host.display())
+    })?;
+    report(&output)
+}
+
+/// `policy-host`, as it prints a report.
+pub(crate) fn command(
+    context: &Context,
+    subcommand: &str,
+    policy: &Path,
+    pod: &Input,
+    settings: &Path,
+) -> Command {
+    let mut command = Command::new(&context.policy_host);
+    command.args([subcommand, "--output", "json"]).arg(policy);
+    command.arg("--request").arg(&pod.file).arg("--settings").arg(settings);
+    command
+}
+
+/// The report that it has printed.
+pub(crate) fn report(output: &Output) -> anyhow::Result<Value> {
+    ensure!(output.status.success(), "policy-host: {}", String::from_utf8_lossy(&output.stderr).trim());
     serde_json::from_slice(&output.stdout).context("cannot read what policy-host printed")
 }

@@ -1,13 +1,16 @@
 //! Where our webhook spends a request's processor time, by `perf`, on a build that has its symbols, and that was made
-//! without a profile: in the released one nearly everything that a request needs is one function.
+//! without a profile: in the released one nearly everything that a request needs is one function. And where the compilation of
+//! our policy spends its time.
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
 
 use crate::{
     context::{Context, Subject},
-    perf::{self, parts},
-    results::{OURS, Record},
-    sections::https,
+    inputs,
+    perf::{self, compilation, parts},
+    results::{OURS, Record, median},
+    sections::{guest, https},
     webhook::{ApiServer, MUTATE, Webhook},
     wrk::{self, Cost, Load},
 };
@@ -23,9 +26,16 @@ pub(crate) const LOADS: [(&str, Option<&str>, bool); 6] = [
     ("new.healthz", None, true),
 ];
 
+/// The figures' name where a module is compiled.
+pub(crate) const COMPILATION: &str = "compilation";
+
 pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<()> {
     if !perf::is_there() {
         bail!("cannot run `perf` (Debian and Ubuntu: apt-get install linux-perf)");
+    }
+    eprintln!("bench: profile: {COMPILATION}");
+    if let Err(error) = compile(context, record) {
+        record.fail(COMPILATION, &error);
     }
     let binary = context.profiled.clone();
     ensure!(
@@ -68,15 +78,41 @@ fn profile(
         wrk::measure(context, &webhook.process, load, seconds + 1)
     })?;
     let samples: Vec<&str> = perf::samples(&text).map(|sample| parts::part(&sample)).collect();
+    add(record, name, &parts::ALL, &samples, cpu)
+}
+
+/// A process that compiles our policy, and calls it once, again and again.
+fn compile(context: &Context, record: &mut Record) -> anyhow::Result<()> {
+    let [pod, ..] = &context.pods;
+    let settings = guest::write(context, "settings.json", &inputs::settings(0, &context.pods))?;
+    let mut command = guest::command(context, "bench", &context.policy(), pod, &settings);
+    command.args(["--iterations", "1"]);
+    record.command(perf::shown_program(&format!(
+        "policy-host bench POLICY --request pod-{}.json --settings SETTINGS --iterations 1",
+        pod.size
+    )));
+    let (mut samples, mut times) = (Vec::new(), Vec::new());
+    for _ in 0..context.effort.guest_rounds {
+        let (output, text) = perf::record_program(context, &command)?;
+        let time = guest::report(&output)?.get("compileMicroseconds").and_then(Value::as_f64);
+        times.push(time.context("policy-host gave no `compileMicroseconds`")? / 1000.0);
+        samples.extend(perf::samples(&text).map(|sample| compilation::part(&sample)));
+    }
+    let time = median(&times).context("nothing was compiled")?;
+    add(record, COMPILATION, &compilation::ALL, &samples, time)
+}
+
+/// Each part's share of the samples, of a time.
+fn add(record: &mut Record, name: &str, parts: &[&str], samples: &[&str], time: f64) -> anyhow::Result<()> {
     ensure!(!samples.is_empty(), "`perf` took no samples");
-    for part in parts::ALL {
-        let share = samples.iter().filter(|of| **of == part).count() as f64 / samples.len() as f64;
-        record.add(&figure(name, part), OURS, share * cpu);
+    for part in parts {
+        let share = samples.iter().filter(|of| *of == part).count() as f64 / samples.len() as f64;
+        record.add(&figure(name, part), OURS, share * time);
     }
     Ok(())
 }
 
-/// The name of a figure: microseconds a request.
+/// The name of a figure: microseconds a request, milliseconds where a module is compiled.
 pub(crate) fn figure(load: &str, part: &str) -> String {
     format!("profile.{load}: {part}")
 }

@@ -63,12 +63,9 @@ pub(super) fn left(results: &Results, row: &Unmet) -> Option<String> {
     let figure = |whose| results.figure(&row.figure(), whose);
     let most = row.peer? / row.least?;
     let left = most - figure(FLOOR_WITH_HANDLER)?;
-    let libraries = figure(LIBRARIES).zip(figure(FLOOR)).map(|(libraries, floor)| libraries - floor);
-    // Noise may be larger than it.
-    let libraries = libraries.filter(|more| *more > 0.0).map_or_else(String::new, |more| {
+    let libraries = more(results, row, LIBRARIES, FLOOR).map_or_else(String::new, |more| {
         format!(
-            " Where nothing is decided, hyper and tokio take {} µs more than threads that wait in `read`.",
-            three_digits(more)
+            " Where nothing is decided, hyper and tokio take {more} µs more than threads that wait in `read`."
         )
     });
     Some(format!(
@@ -110,12 +107,22 @@ impl fmt::Display for Reached {
 
 /// What the handler takes by itself and among the libraries.
 pub(super) fn handler(results: &Results, row: &Unmet) -> Option<String> {
-    let figure = |whose| results.figure(&row.figure(), whose);
     Some(format!(
         " Our handler takes {} µs in process, and between hyper and tokio it takes {} µs more than nothing does.",
         three_digits(results.figure(&format!("handler.process.{}", row.size), OURS)?),
-        three_digits(figure(LIBRARIES_WITH_HANDLER)? - figure(LIBRARIES)?)
+        more(results, row, LIBRARIES_WITH_HANDLER, LIBRARIES)?
     ))
+}
+
+/// How much more one server takes than another, by rounds where both were measured in the same ones. None when it is less: noise
+/// may be larger.
+fn more(results: &Results, row: &Unmet, server: &str, than: &str) -> Option<String> {
+    let id = row.figure();
+    let of_medians = results.figure(&id, server)? - results.figure(&id, than)?;
+    let pairs = results.pairs(&id, server, than).unwrap_or_default();
+    let differences: Vec<f64> = pairs.into_iter().map(|(server, than)| server - than).collect();
+    let more = median(&differences).unwrap_or(of_medians);
+    (more > 0.0).then(|| with_interval(more, interval(&differences)))
 }
 
 #[cfg(test)]
@@ -234,6 +241,17 @@ mod tests {
                 "{said} Where nothing is decided, hyper and tokio take 4.00 µs more than threads that wait in `read`."
             )
         );
+    }
+
+    #[test]
+    fn differences_are_those_of_the_same_rounds() {
+        let id = "https.cpu.4kb";
+        let more = |than| {
+            let figures = [rounds(id, LIBRARIES, [16.0, 18.0]), rounds(id, FLOOR, than)].concat();
+            more(&results(&figures), &row("https.cpu", "4kb", 40.0, Some(220.0)), LIBRARIES, FLOOR)
+        };
+        assert_eq!(more([12.0, 13.0]).as_deref(), Some("4.50 (4.00 to 5.00)"));
+        assert_eq!(more([15.0, 20.0]), None, "half of them are less");
     }
 
     #[test]

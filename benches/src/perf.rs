@@ -39,7 +39,7 @@ pub(crate) fn shown(seconds: u32) -> String {
 
 /// The same, of a program alone.
 pub(crate) fn shown_program(program: &str) -> String {
-    format!("perf record -e cpu-clock -F {FREQUENCY} -- {program}")
+    format!("perf record -e cpu-clock -F {FREQUENCY} --call-graph fp -- {program}")
 }
 
 /// Whether there is one.
@@ -70,10 +70,8 @@ pub(crate) fn record<T>(
 pub(crate) fn record_program(context: &Context, program: &Command) -> anyhow::Result<(Output, String)> {
     let data = context.work.join("perf.data");
     let mut command = Command::new("perf");
-    command
-        .args(["record", "-q", "-e", "cpu-clock", "-F", &FREQUENCY.to_string(), "-o"])
-        .arg(&data)
-        .arg("--");
+    command.args(["record", "-q", "-e", "cpu-clock", "--call-graph", "fp", "-F", &FREQUENCY.to_string()]);
+    command.arg("-o").arg(&data).arg("--");
     let output = command.arg(program.get_program()).args(program.get_args()).output();
     Ok((output.context("cannot run `perf`")?, script(&data, &[])?))
 }

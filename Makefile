@@ -77,16 +77,16 @@ e2e-tests: annotated-policy.wasm ## Run the policy with kwctl (KWCTL=… names a
 	else set -x; bats e2e-tests/kwctl.bats; fi
 
 # Rust for the webhook, Go for the API server that it asks and for its peer's handler, wrk for load, perf to see where time
-# goes. Wasmtime takes minutes to build, and so does the webhook with symbols, once.
+# goes. Wasmtime takes minutes to build as released, which policy-server has it as, and so does the webhook with symbols, once.
 .PHONY: bench
 bench: annotated-policy.wasm ## Measure against GO_WEBHOOK=… and POLICY_SERVER=… (SECTIONS=https: that alone)
 	@tools/setup rust cc go wrk
 	benches/policies/build $(or $(CARGO_TARGET_DIR),target)/bench
 	tools/build-webhook
 	tools/build-webhook benches
+	cargo build $(locked) --profile profiling --package policy-host
 	@if ! command -v perf >/dev/null; then echo "perf is missing: where the time goes is not measured"; \
 	else set -x; cargo build $(locked) --profile profiling --package webhook; fi
-	cargo build $(locked) --package policy-host
 	$(or $(CARGO_TARGET_DIR),target)/release/bench $(SECTIONS)
 
 .PHONY: differential

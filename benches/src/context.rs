@@ -104,7 +104,7 @@ impl Context {
         Ok(Self {
             webhooks,
             policy_server: program("POLICY_SERVER")?,
-            policy_host: program("POLICY_HOST")?.unwrap_or_else(|| target.join("debug/policy-host")),
+            policy_host: program("POLICY_HOST")?.unwrap_or_else(|| target.join("profiling/policy-host")),
             profiled: program("WEBHOOK_PROFILING")?
                 .unwrap_or_else(|| target.join("profiling/pod-identity-webhook")),
             pods: inputs::pods(&root, &work)?,

@@ -3,17 +3,15 @@
 pub(crate) mod compilation;
 pub(crate) mod parts;
 
-use std::{
-    path::Path,
-    process::{Command, Output},
-};
+use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, ensure};
 
 use crate::{context::Context, process::Process};
 
-/// Samples a second, of each processor. No round number, so that it does not march in step with timers.
-const FREQUENCY: u32 = 997;
+/// What `perf` is told first. The clock serves where processors do not count. The samples a second, of each processor, are no round
+/// number, so that they do not march in step with timers.
+const RECORD: [&str; 7] = ["record", "-e", "cpu-clock", "-F", "997", "--call-graph", "fp"];
 
 /// Where a thread was found: the innermost function first.
 pub(crate) type Sample<'t> = Vec<Frame<'t>>;
@@ -31,15 +29,15 @@ impl Frame<'_> {
     }
 }
 
-/// What `perf record` is told; the clock serves where processors do not count. The whole machine is recorded, for whoever
-/// records threads is asked at each switch from one to another, which took half as long as a review of 4 KB.
+/// How a process is recorded. The whole machine is, for whoever records threads is asked at each switch from one to another,
+/// which took half as long as a review of 4 KB.
 pub(crate) fn shown(seconds: u32) -> String {
-    format!("perf record -e cpu-clock -F {FREQUENCY} --call-graph fp -a -- sleep {seconds}")
+    format!("perf {} -a -- sleep {seconds}", RECORD.join(" "))
 }
 
-/// The same, of a program alone.
+/// How a program is recorded from its start to its end.
 pub(crate) fn shown_program(program: &str) -> String {
-    format!("perf record -e cpu-clock -F {FREQUENCY} --call-graph fp -- {program}")
+    format!("perf {} -- {program}", RECORD.join(" "))
 }
 
 /// Whether there is one.
@@ -55,10 +53,10 @@ pub(crate) fn record<T>(
     during: impl FnOnce() -> anyhow::Result<T>,
 ) -> anyhow::Result<(T, String)> {
     let data = context.work.join("perf.data");
-    let mut command = Command::new("perf");
-    command.args(["record", "-q", "-e", "cpu-clock", "--call-graph", "fp", "-F", &FREQUENCY.to_string()]);
-    command.arg("-o").arg(&data).args(["-a", "--", "sleep", &seconds.to_string()]);
-    let recording = command.spawn().context("cannot run `perf`")?;
+    let recording = recorder(&data)
+        .args(["-a", "--", "sleep", &seconds.to_string()])
+        .spawn()
+        .context("cannot run `perf`")?;
     let done = during();
     let output = recording.wait_with_output()?;
     let done = done?;
@@ -66,14 +64,24 @@ pub(crate) fn record<T>(
     Ok((done, script(&data, &["--pid", &process.id()])?))
 }
 
-/// Records a program from its start to its end. Gives what it printed, and the samples as text.
-pub(crate) fn record_program(context: &Context, program: &Command) -> anyhow::Result<(Output, String)> {
+/// Records a program from its start to its end. Gives the samples as text.
+pub(crate) fn record_program(context: &Context, program: &Command) -> anyhow::Result<String> {
     let data = context.work.join("perf.data");
+    let output = recorder(&data)
+        .arg("--")
+        .arg(program.get_program())
+        .args(program.get_args())
+        .output()
+        .context("cannot run `perf`")?;
+    // perf ends as the program did.
+    ensure!(output.status.success(), "`perf record`: {}", String::from_utf8_lossy(&output.stderr).trim());
+    script(&data, &[])
+}
+
+fn recorder(data: &Path) -> Command {
     let mut command = Command::new("perf");
-    command.args(["record", "-q", "-e", "cpu-clock", "--call-graph", "fp", "-F", &FREQUENCY.to_string()]);
-    command.arg("-o").arg(&data).arg("--");
-    let output = command.arg(program.get_program()).args(program.get_args()).output();
-    Ok((output.context("cannot run `perf`")?, script(&data, &[])?))
+    command.args(RECORD).arg("-q").arg("-o").arg(data);
+    command
 }
 
 fn script(data: &Path, of: &[&str]) -> anyhow::Result<String> {

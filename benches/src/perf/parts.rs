@@ -34,7 +34,7 @@ const KERNEL: &str = "kernel's rest";
 const HANDSHAKE: &str = "TLS handshake (key exchange, signature, hashes)";
 const RECORDS: &str = "TLS records";
 const HTTP: &str = "HTTP (hyper, connections, paths)";
-const RUNTIME: &str = "tokio's scheduling";
+pub(super) const RUNTIME: &str = "tokio's scheduling";
 const READING: &str = "reading the review";
 const DECIDING: &str = "deciding";
 const ANSWER: &str = "patch and answer (base64)";
@@ -84,7 +84,8 @@ pub(crate) fn why(part: &str) -> &'static str {
 
 /// What is in the name of a function, by part. The first that fits counts; for the kernel, that fits any of a sample's
 /// functions, for what they are called for says more than what they are.
-pub(super) type Rules = &'static [(&'static str, &'static [&'static str])];
+pub(super) type Rules = &'static [Rule];
+pub(super) type Rule = (&'static str, &'static [&'static str]);
 
 #[rustfmt::skip]
 const IN_THE_KERNEL: Rules = &[
@@ -103,9 +104,14 @@ pub(super) const IN_THE_C_LIBRARY: Rules = &[
     (RUNTIME, &["pow"]),
 ];
 
+/// Rust's part of the allocator.
+#[rustfmt::skip]
+pub(super) const ALLOCATION: Rule =
+    (ALLOCATOR, &["__rust_alloc", "__rust_realloc", "__rust_dealloc", "__rdl_", "__rustc::", "alloc::raw_vec", "bumpalo"]);
+
 #[rustfmt::skip]
 const IN_THE_PROGRAM: Rules = &[
-    (ALLOCATOR, &["__rust_alloc", "__rust_realloc", "__rust_dealloc", "__rdl_", "__rustc::", "alloc::raw_vec", "bumpalo", "mi_malloc", "mi_free", "mi_heap", "_mi_"]),
+    ALLOCATION,
     (COPIES, &["memcpy", "memmove", "memset", "memcmp", "memchr"]),
     (RECORDS, &["gcm", "aes_hw", "AES_", "aead", "AEAD", "GcmMessage", "chacha", "poly1305", "tokio_rustls", "rustls::conn", "rustls::common_state", "rustls::record", "rustls::msgs::deframer", "rustls::msgs::message", "rustls::vecbuf"]),
     (HANDSHAKE, &["rustls", "webpki", "webhook::tls", "aws_lc_", "25519", "p256", "p384", "nistz", "_ec_", "ecdsa", "bignum", "_bn_", "sha256", "sha384", "sha512", "hmac", "hkdf", "mlkem", "ml_kem", "keccak", "Keccak", "asn1"]),

@@ -110,6 +110,12 @@ const ROWS: &[Row] = &[
     row("policy, 10,000 mapping entries: memory beyond the payload, in pages of 64 KiB", "guest.entries.memory", Bytes, None, &[(SMALL, AtMost(65_536.0))]),
     row("policy: compilation", "guest.compile", Milliseconds, Some(SDK), &[(NONE, Better(20.0))]),
     row("the same against a peer of another build", "guest.compile", Milliseconds, Some(TEMPLATE), &[(NONE, Recorded)]),
+    row("policy-server's start with the policy, less its start without: time", "policy-server.start.time", Milliseconds, Some(SDK), &[(NONE, Better(20.0))]),
+    row("the same against a peer of another build", "policy-server.start.time", Milliseconds, Some(TEMPLATE), &[(NONE, Recorded)]),
+    row("policy-server's start with the policy, less its start without: CPU", "policy-server.start.cpu", Milliseconds, Some(SDK), &[(NONE, Recorded)]),
+    row("the same against a peer of another build", "policy-server.start.cpu", Milliseconds, Some(TEMPLATE), &[(NONE, Recorded)]),
+    row("policy-server's start with the policy, less its start without: memory, peak", "policy-server.start.memory", Bytes, Some(SDK), &[(NONE, Recorded)]),
+    row("the same against a peer of another build", "policy-server.start.memory", Bytes, Some(TEMPLATE), &[(NONE, Recorded)]),
     row("policy: fuel", "guest.fuel", Count, Some(SDK), &[(SMALL, Recorded), (MEDIUM, Recorded), (LARGE, Recorded)]),
 ];
 

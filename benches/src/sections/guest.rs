@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -97,9 +97,6 @@ pub(crate) fn bench(
         more.push("--fuel");
     }
     let report = policy_host(context, "bench", policy, pod, settings, cluster, &more)?;
-    if let Some(failure) = report.get("failure").and_then(Value::as_str) {
-        bail!("`{}`: {failure}", policy.display());
-    }
     let number = |pointer: &str| {
         report
             .pointer(pointer)
@@ -208,9 +205,19 @@ fn policy_host(
         command.arg("--cluster").arg(cluster);
     }
     let output = command.args(more).output().with_context(|| {
-        format!("cannot run `{}`: cargo build --package policy-host", context.policy_host.display())
+        format!(
+            "cannot run `{}`: cargo build --profile profiling --package policy-host",
+            context.policy_host.display()
+        )
     })?;
-    report(&output)
+    let of = || format!("policy-host {subcommand} {}", policy.file_name().unwrap_or_default().display());
+    ensure!(output.status.success(), "{}: {}", of(), String::from_utf8_lossy(&output.stderr).trim());
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("{}: cannot read its report", of()))?;
+    match report.get("failure").and_then(Value::as_str) {
+        Some(failure) => bail!("{}: {failure}", of()),
+        None => Ok(report),
+    }
 }
 
 /// `policy-host`, as it prints a report.
@@ -225,10 +232,4 @@ pub(crate) fn command(
     command.args([subcommand, "--output", "json"]).arg(policy);
     command.arg("--request").arg(&pod.file).arg("--settings").arg(settings);
     command
-}
-
-/// The report that it has printed.
-pub(crate) fn report(output: &Output) -> anyhow::Result<Value> {
-    ensure!(output.status.success(), "policy-host: {}", String::from_utf8_lossy(&output.stderr).trim());
-    serde_json::from_slice(&output.stdout).context("cannot read what policy-host printed")
 }

@@ -61,8 +61,12 @@ pub(super) fn slowest(results: &Results, row: &Unmet) -> Option<String> {
 /// What the target leaves for everything but TLS, the operating system and the handler.
 pub(super) fn left(results: &Results, row: &Unmet) -> Option<String> {
     let figure = |whose| results.figure(&row.figure(), whose);
-    let most = row.peer? / row.least?;
-    let left = most - figure(FLOOR_WITH_HANDLER)?;
+    let least = row.least?;
+    let most = row.peer? / least;
+    let of_medians = most - figure(FLOOR_WITH_HANDLER)?;
+    let pairs = results.pairs(&row.figure(), FLOOR_WITH_HANDLER, GO).unwrap_or_default();
+    let lefts: Vec<f64> = pairs.into_iter().map(|(floor, peer)| peer / least - floor).collect();
+    let left = median(&lefts).unwrap_or(of_medians);
     let libraries = more(results, row, LIBRARIES, FLOOR).map_or_else(String::new, |more| {
         format!(
             " Where nothing is decided, hyper and tokio take {more} µs more than threads that wait in `read`."
@@ -107,22 +111,23 @@ impl fmt::Display for Reached {
 
 /// What the handler takes by itself and among the libraries.
 pub(super) fn handler(results: &Results, row: &Unmet) -> Option<String> {
-    Some(format!(
-        " Our handler takes {} µs in process, and between hyper and tokio it takes {} µs more than nothing does.",
-        three_digits(results.figure(&format!("handler.process.{}", row.size), OURS)?),
-        more(results, row, LIBRARIES_WITH_HANDLER, LIBRARIES)?
-    ))
+    let alone = three_digits(results.figure(&format!("handler.process.{}", row.size), OURS)?);
+    let among = more(results, row, LIBRARIES_WITH_HANDLER, LIBRARIES).map_or_else(String::new, |more| {
+        format!(", and between hyper and tokio it takes {more} µs more than nothing does")
+    });
+    Some(format!(" Our handler takes {alone} µs in process{among}."))
 }
 
-/// How much more one server takes than another, by rounds where both were measured in the same ones. None when it is less: noise
-/// may be larger.
+/// How much more one server takes than another, by rounds where both were measured in the same ones. None when it is less, or may
+/// be: noise may be larger.
 fn more(results: &Results, row: &Unmet, server: &str, than: &str) -> Option<String> {
     let id = row.figure();
     let of_medians = results.figure(&id, server)? - results.figure(&id, than)?;
     let pairs = results.pairs(&id, server, than).unwrap_or_default();
     let differences: Vec<f64> = pairs.into_iter().map(|(server, than)| server - than).collect();
-    let more = median(&differences).unwrap_or(of_medians);
-    (more > 0.0).then(|| with_interval(more, interval(&differences)))
+    let (more, between) = (median(&differences).unwrap_or(of_medians), interval(&differences));
+    let least = between.map_or(more, |(from, _)| from);
+    (least > 0.0).then(|| with_interval(more, between))
 }
 
 #[cfg(test)]
@@ -134,9 +139,9 @@ mod tests {
     fn rounds(
         id: &'static str,
         whose: &'static str,
-        samples: [f64; 2],
+        samples: &[f64],
     ) -> Vec<(&'static str, &'static str, f64)> {
-        samples.repeat(3).into_iter().map(|sample| (id, whose, sample)).collect()
+        samples.iter().cycle().take(6).map(|sample| (id, whose, *sample)).collect()
     }
 
     #[test]
@@ -145,8 +150,8 @@ mod tests {
         let new = |ours: (f64, f64), theirs: [f64; 2]| {
             let figures = [
                 vec![("https.healthz.new.cpu", OURS, 20.0), (id, LIBRARIES, 10.0)],
-                rounds(id, GO, theirs),
-                rounds(id, LIBRARIES_WITH_HANDLER, [20.0, 22.0]),
+                rounds(id, GO, &theirs),
+                rounds(id, LIBRARIES_WITH_HANDLER, &[20.0, 22.0]),
             ];
             new_connection(
                 &results(&figures.concat()),
@@ -171,9 +176,9 @@ mod tests {
         let rates = |floor: [f64; 2], libraries: [f64; 2]| {
             let figures = [
                 vec![(id, FLOOR, 3000.0), (id, LIBRARIES, 2000.0)],
-                rounds(id, GO, [100.0, 100.0]),
-                rounds(id, FLOOR_WITH_HANDLER, floor),
-                rounds(id, LIBRARIES_WITH_HANDLER, libraries),
+                rounds(id, GO, &[100.0]),
+                rounds(id, FLOOR_WITH_HANDLER, &floor),
+                rounds(id, LIBRARIES_WITH_HANDLER, &libraries),
             ];
             reached(&results(&figures.concat()), &row("https.rate", "4kb", 400.0, Some(100.0)))
         };
@@ -244,22 +249,58 @@ mod tests {
     }
 
     #[test]
+    fn what_the_target_leaves_is_that_of_the_same_rounds() {
+        let figures = [
+            rounds("https.cpu.4kb", FLOOR_WITH_HANDLER, &[16.0, 18.0, 30.0]),
+            rounds("https.cpu.4kb", GO, &[220.0, 275.0, 209.0]),
+        ];
+        let left = left(&results(&figures.concat()), &row("https.cpu", "4kb", 40.0, Some(220.0)));
+        // 4, 7 and -11; the difference of the medians would be 2.
+        assert_eq!(
+            left.as_deref(),
+            Some(
+                " The target is 20.0 µs, 4.00 more than threads that wait in `read` take with our handler and nothing else."
+            )
+        );
+    }
+
+    #[test]
+    fn the_handler_alone_is_named_where_the_rest_is_noise() {
+        let figures = |with_it| {
+            results(&[
+                ("handler.process.4kb", OURS, 8.0),
+                ("https.cpu.4kb", LIBRARIES, 16.0),
+                ("https.cpu.4kb", LIBRARIES_WITH_HANDLER, with_it),
+            ])
+        };
+        let handler = |with_it| handler(&figures(with_it), &row("https.cpu", "4kb", 40.0, Some(220.0)));
+        assert_eq!(handler(15.0).as_deref(), Some(" Our handler takes 8.00 µs in process."));
+        assert_eq!(
+            handler(25.0).as_deref(),
+            Some(
+                " Our handler takes 8.00 µs in process, and between hyper and tokio it takes 9.00 µs more than nothing does."
+            )
+        );
+    }
+
+    #[test]
     fn differences_are_those_of_the_same_rounds() {
         let id = "https.cpu.4kb";
-        let more = |than| {
-            let figures = [rounds(id, LIBRARIES, [16.0, 18.0]), rounds(id, FLOOR, than)].concat();
+        let more = |than: &[f64]| {
+            let figures = [rounds(id, LIBRARIES, &[16.0, 18.0, 30.0]), rounds(id, FLOOR, than)].concat();
             more(&results(&figures), &row("https.cpu", "4kb", 40.0, Some(220.0)), LIBRARIES, FLOOR)
         };
-        assert_eq!(more([12.0, 13.0]).as_deref(), Some("4.50 (4.00 to 5.00)"));
-        assert_eq!(more([15.0, 20.0]), None, "half of them are less");
+        // The difference of the medians would be 5.
+        assert_eq!(more(&[12.0, 17.0, 13.0]).as_deref(), Some("4.00 (1.00 to 17.0)"));
+        assert_eq!(more(&[12.0, 20.0, 13.0]), None, "it may be less");
     }
 
     #[test]
     fn the_slowest_are_named_where_they_are_not_noise() {
         let id = "https.p99.4kb";
-        let slowest = |theirs| {
+        let slowest = |theirs: [f64; 2]| {
             let figures =
-                [rounds(id, OURS, [500.0, 400.0]), rounds(id, LIBRARIES_WITH_HANDLER, theirs)].concat();
+                [rounds(id, OURS, &[500.0, 400.0]), rounds(id, LIBRARIES_WITH_HANDLER, &theirs)].concat();
             slowest(&results(&figures), &row("https.cpu", "4kb", 40.0, Some(220.0)))
         };
         assert_eq!(

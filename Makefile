@@ -77,7 +77,7 @@ e2e-tests: annotated-policy.wasm ## Run the policy with kwctl (KWCTL=… names a
 	else set -x; bats e2e-tests/kwctl.bats; fi
 
 # Rust for the webhook, Go for the API server that it asks and for its peer's handler, wrk for load, perf to see where time
-# goes. policy-host as released, as policy-server is, takes minutes to build, and so does the webhook with symbols, once.
+# goes. policy-host, which has Wasmtime, takes minutes to build for release, and so does the webhook with symbols, once.
 .PHONY: bench
 bench: annotated-policy.wasm ## Measure against GO_WEBHOOK=… and POLICY_SERVER=… (SECTIONS=https: that alone)
 	@tools/setup rust cc go wrk

@@ -196,7 +196,16 @@ mod tests {
         let names = |sections: Vec<Section>| sections.into_iter().map(Section::name).collect::<Vec<_>>();
         assert_eq!(
             names(left_over(&mut results(false), "new")),
-            ["guest", "policy-server", "https", "profile", "scale", "startup", "memory"]
+            [
+                "guest",
+                "policy-server",
+                "policy-server-start",
+                "https",
+                "profile",
+                "scale",
+                "startup",
+                "memory"
+            ]
         );
         let mut afresh = results(true);
         assert_eq!(left_over(&mut afresh, "new"), Section::ALL);

@@ -155,9 +155,9 @@ says nothing. What was tried to make parts smaller, and what came of it, is in A
 const COMPILATION: &str = "\
 ## Where the time of compilation goes
 
-Each part's share of the samples that `perf` took of `policy-host bench`, which compiles our policy with Wasmtime as policy-server does,
-on all processors, and calls it once. So they are shares of processor time. A function that the compiler put into another counts for
-that one, and one that another calls for itself.
+`policy-host bench` compiles our policy with Wasmtime on all processors, as policy-server does, and calls it once. Each part's share of
+the samples that `perf` took of such processes, from start to end: of their processor time, not of the time until it is compiled. A
+function counts for itself alone, with what the compiler put into it.
 ";
 
 const PARTS: &str = "\
@@ -200,13 +200,16 @@ const METHOD: &str = "\
   webhook's Dockerfile does (`-ldflags=\"-w -s\"`) and what ours is built as. The target is held against both.
 - **Guest**: `policy-host bench`, which runs policies in Wasmtime as policy-server does: a new instance for each call, epoch
   interruption on. The share of a guest is the time of a call less that of a policy which accepts everything unread. A module is compiled with each pod anew, which
-  counts as a round; Wasmtime does that with all processors, as policy-server has it do. Fuel counts the
+  counts as a round. Fuel counts the
   instructions, so it is the same in every run; a test holds it within 2 % of `testdata/fuel.json`. All three policies are built with the
   same profile, linker and passes of wasm-opt, and get the same settings; ours has simd128 and the size of its memory besides. The peer \"as the template builds it\" is the same source with cargo's own release
   profile and without wasm-opt, as Kubewarden's template has it: faster, four megabytes, and compiled sooner.
-- **policy-server**: the processor time of the whole process for a request, with one worker; a new process for each round. Its start is
-  from the start of the process until it accepts connections; what a policy adds to it is compiled on all processors, and the
-  policy is asked about its settings. The target for compilation is held against that as well.
+- **Compilation**: the time that Wasmtime takes for a module in `policy-host bench`, a released build that compiles functions on all
+  processors, as policy-server has it do; Wasmtime is newer there, and its allocator glibc's. Such ratios go with the number of processors, for one
+  function is compiled by one of them. policy-server's start is from the start of its process until it accepts connections. What a
+  policy adds is that less a start without policies just before: to read and compile the policy, and to ask it about its settings. CPU is what
+  the scheduler says of its threads. The target for compilation is held against both.
+- **policy-server**: the processor time of the whole process for a request, with one worker; a new process for each round.
 - **Growth** with ServiceAccounts was measured against a simulated API server, memory 10 s after everything was held. What each
   further one takes is what a million without a role take more than none, by a million.
 ";

@@ -23,6 +23,8 @@ pub(crate) enum Section {
     Guest,
     /// policy-server's processor time for a request, policy by policy
     PolicyServer,
+    /// What a policy adds to policy-server's start
+    PolicyServerStart,
     /// Webhooks under load over HTTPS
     Https,
     /// Where our webhook's processor time goes, by `perf`
@@ -36,10 +38,11 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Handler,
         Self::Guest,
         Self::PolicyServer,
+        Self::PolicyServerStart,
         Self::Https,
         Self::Profile,
         Self::Scale,
@@ -52,6 +55,7 @@ impl Section {
             Self::Handler => "handler",
             Self::Guest => "guest",
             Self::PolicyServer => "policy-server",
+            Self::PolicyServerStart => "policy-server-start",
             Self::Https => "https",
             Self::Profile => "profile",
             Self::Scale => "scale",
@@ -66,6 +70,7 @@ impl Section {
             Self::Handler => handler::run(context, record),
             Self::Guest => guest::run(context, record),
             Self::PolicyServer => policy_server::run(context, record),
+            Self::PolicyServerStart => policy_server::start::run(context, record),
             Self::Https => https::run(context, record),
             Self::Profile => profile::run(context, record),
             Self::Scale => scale::run(context, record),

@@ -210,12 +210,12 @@ fn policy_host(
             context.policy_host.display()
         )
     })?;
-    let of = || format!("policy-host {subcommand} {}", policy.file_name().unwrap_or_default().display());
-    ensure!(output.status.success(), "{}: {}", of(), String::from_utf8_lossy(&output.stderr).trim());
+    let what = || format!("policy-host {subcommand} {}", policy.file_name().unwrap_or_default().display());
+    ensure!(output.status.success(), "{}: {}", what(), String::from_utf8_lossy(&output.stderr).trim());
     let report: Value = serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("{}: cannot read its report", of()))?;
+        .with_context(|| format!("{}: cannot read its report", what()))?;
     match report.get("failure").and_then(Value::as_str) {
-        Some(failure) => bail!("{}: {failure}", of()),
+        Some(failure) => bail!("{}: {failure}", what()),
         None => Ok(report),
     }
 }

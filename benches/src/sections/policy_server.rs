@@ -1,8 +1,9 @@
-//! policy-server: its processor time for a request, policy by policy, and what a policy adds to its start.
+//! policy-server's processor time for a request, policy by policy.
+
+pub(crate) mod start;
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpStream},
     path::Path,
     process::Command,
     thread,
@@ -24,18 +25,10 @@ use crate::{
 
 /// In which policy-server compiles its policies.
 const START_LIMIT: Duration = Duration::from_secs(120);
-/// How often it is looked whether it has started.
-const LOOK: Duration = Duration::from_millis(2);
 const CONNECTIONS: u32 = 8;
 
 pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<()> {
     let Some(program) = context.policy_server.clone() else { return Ok(()) };
-    for round in 0..context.effort.guest_rounds {
-        eprintln!("bench: policy-server: start {} of {}", round + 1, context.effort.guest_rounds);
-        if let Err(error) = starts(context, record, &program) {
-            record.fail("policy-server.start", &error);
-        }
-    }
     let [small, medium, _] = &context.pods;
     let left_alone = small.left_alone()?;
     // What is measured, whose it is, the policy, the pod.
@@ -72,53 +65,11 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
     Ok(())
 }
 
-/// What each policy adds to the start of a policy-server that has no other: it compiles the policy, and asks it about its settings.
-fn starts(context: &Context, record: &mut Record, program: &Path) -> anyhow::Result<()> {
-    let settings = inputs::settings(0, &context.pods);
-    let nothing = Started::with(context, record, program, &json!({}))?;
-    for (name, path) in guest::policies(context) {
-        let started = Started::with(context, record, program, &json!({"policy": policy(&path, &settings)?}))?;
-        record.add("policy-server.start.time", name, started.time - nothing.time);
-        record.add("policy-server.start.cpu", name, started.cpu - nothing.cpu);
-        record.add("policy-server.start.memory", name, started.memory - nothing.memory);
-    }
-    Ok(())
-}
-
-/// A policy-server that accepts connections, which it does when it has compiled its policies.
-struct Started {
-    /// Since it was started, in milliseconds.
-    time: f64,
-    /// Processor time, in milliseconds.
-    cpu: f64,
-    /// The most that was resident, in bytes.
-    memory: f64,
-}
-
-impl Started {
-    fn with(
-        context: &Context,
-        record: &mut Record,
-        program: &Path,
-        policies: &Value,
-    ) -> anyhow::Result<Self> {
-        let started = Instant::now();
-        let (mut process, port) = spawn(context, record, program, policies)?;
-        wait(&mut process, started, LOOK, |_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())?;
-        let time = started.elapsed();
-        let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
-        Ok(Self {
-            time: milliseconds(time),
-            cpu: milliseconds(process.cpu_time()?),
-            memory: process.memory()?.peak,
-        })
-    }
-}
-
 /// One that has answered. Gives its address, too.
 fn start(context: &Context, record: &mut Record, program: &Path) -> anyhow::Result<(Process, String)> {
     let started = Instant::now();
-    let (mut process, port) = spawn(context, record, program, &policies(context)?)?;
+    record.command(shown("policies"));
+    let (mut process, port) = spawn(context, program, &policies(context)?)?;
     let url = format!("http://127.0.0.1:{port}");
     let [pod, ..] = &context.pods;
     let ready = format!("{url}/validate/empty");
@@ -128,13 +79,13 @@ fn start(context: &Context, record: &mut Record, program: &Path) -> anyhow::Resu
     Ok((process, url))
 }
 
+/// How it is started, with a file of policies.
+fn shown(policies: &str) -> String {
+    format!("policy-server --policies {policies}.json --workers 1 --log-level error --port PORT")
+}
+
 /// With one worker, so that only policies differ. Gives its port, too.
-fn spawn(
-    context: &Context,
-    record: &mut Record,
-    program: &Path,
-    policies: &Value,
-) -> anyhow::Result<(Process, u16)> {
+fn spawn(context: &Context, program: &Path, policies: &Value) -> anyhow::Result<(Process, u16)> {
     let folder = context.work.join("policy-server");
     fs::create_dir_all(&folder)?;
     let file = folder.join("policies.json");
@@ -145,18 +96,17 @@ fn spawn(
     command.args(["--addr", "127.0.0.1", "--workers", "1", "--log-level", "error"]);
     command.arg("--ignore-kubernetes-connection-failure");
     command.args(["--port", &port.to_string(), "--readiness-probe-port", &readiness_port.to_string()]);
-    record.command("policy-server --policies policies.json --workers 1 --log-level error --port PORT");
     Ok((Process::start(&mut command, folder.join("log"))?, port))
 }
 
-/// Until it does what is expected of it.
+/// Until it is ready; an error when it ends before, or takes too long.
 fn wait(
     process: &mut Process,
     started: Instant,
     pause: Duration,
-    does: impl Fn(&Process) -> bool,
+    is_ready: impl Fn(&Process) -> bool,
 ) -> anyhow::Result<()> {
-    while !does(process) {
+    while !is_ready(process) {
         process.is_running().context("policy-server")?;
         if started.elapsed() > START_LIMIT {
             bail!("policy-server does not answer after {} s", START_LIMIT.as_secs());

@@ -61,22 +61,24 @@ pub(super) fn slowest(results: &Results, row: &Unmet) -> Option<String> {
 /// What the target leaves for everything but TLS, the operating system and the handler.
 pub(super) fn left(results: &Results, row: &Unmet) -> Option<String> {
     let figure = |whose| results.figure(&row.figure(), whose);
-    let least = row.least?;
-    let most = row.peer? / least;
+    let target = row.least?;
+    let most = row.peer? / target;
     let of_medians = most - figure(FLOOR_WITH_HANDLER)?;
     let pairs = results.pairs(&row.figure(), FLOOR_WITH_HANDLER, GO).unwrap_or_default();
-    let lefts: Vec<f64> = pairs.into_iter().map(|(floor, peer)| peer / least - floor).collect();
+    let lefts: Vec<f64> = pairs.into_iter().map(|(floor, peer)| peer / target - floor).collect();
     let left = median(&lefts).unwrap_or(of_medians);
+    let left = match interval(&lefts) {
+        Some((from, to)) if from <= 0.0 && to >= 0.0 => "within noise what".to_owned(),
+        _ => format!("{} {} than", three_digits(left.abs()), if left < 0.0 { "less" } else { "more" }),
+    };
     let libraries = more(results, row, LIBRARIES, FLOOR).map_or_else(String::new, |more| {
         format!(
             " Where nothing is decided, hyper and tokio take {more} µs more than threads that wait in `read`."
         )
     });
     Some(format!(
-        " The target is {} µs, {} {} than threads that wait in `read` take with our handler and nothing else.{libraries}",
-        three_digits(most),
-        three_digits(left.abs()),
-        if left < 0.0 { "less" } else { "more" }
+        " The target is {} µs, {left} threads that wait in `read` take with our handler and nothing else.{libraries}",
+        three_digits(most)
     ))
 }
 
@@ -126,8 +128,8 @@ fn more(results: &Results, row: &Unmet, server: &str, than: &str) -> Option<Stri
     let pairs = results.pairs(&id, server, than).unwrap_or_default();
     let differences: Vec<f64> = pairs.into_iter().map(|(server, than)| server - than).collect();
     let (more, between) = (median(&differences).unwrap_or(of_medians), interval(&differences));
-    let least = between.map_or(more, |(from, _)| from);
-    (least > 0.0).then(|| with_interval(more, between))
+    let lower_end = between.map_or(more, |(from, _)| from);
+    (lower_end > 0.0).then(|| with_interval(more, between))
 }
 
 #[cfg(test)]
@@ -250,18 +252,22 @@ mod tests {
 
     #[test]
     fn what_the_target_leaves_is_that_of_the_same_rounds() {
-        let figures = [
-            rounds("https.cpu.4kb", FLOOR_WITH_HANDLER, &[16.0, 18.0, 30.0]),
-            rounds("https.cpu.4kb", GO, &[220.0, 275.0, 209.0]),
-        ];
-        let left = left(&results(&figures.concat()), &row("https.cpu", "4kb", 40.0, Some(220.0)));
-        // 4, 7 and -11; the difference of the medians would be 2.
-        assert_eq!(
-            left.as_deref(),
-            Some(
-                " The target is 20.0 µs, 4.00 more than threads that wait in `read` take with our handler and nothing else."
+        let left = |peers: [f64; 3]| {
+            let figures = [
+                rounds("https.cpu.4kb", FLOOR_WITH_HANDLER, &[16.0, 18.0, 30.0]),
+                rounds("https.cpu.4kb", GO, &peers),
+            ];
+            left(&results(&figures.concat()), &row("https.cpu", "4kb", 40.0, Some(220.0))).unwrap()
+        };
+        let said = |left| {
+            format!(
+                " The target is 20.0 µs, {left} threads that wait in `read` take with our handler and nothing else."
             )
-        );
+        };
+        // 4, 7 and 1; the difference of the medians would be 2.
+        assert_eq!(left([220.0, 275.0, 341.0]), said("4.00 more than"));
+        // 4, 7 and -11.
+        assert_eq!(left([220.0, 275.0, 209.0]), said("within noise what"));
     }
 
     #[test]

@@ -6,19 +6,8 @@ use super::{
 };
 
 /// In the order of compilation.
-pub(crate) const ALL: [&str; 11] = [
-    READING,
-    OPTIMISING,
-    REPRESENTATION,
-    CHOOSING,
-    REGISTERS,
-    COLLECTIONS,
-    ALLOCATOR,
-    COPIES,
-    KERNEL,
-    SHARING,
-    OTHER,
-];
+pub(crate) const ALL: [&str; 10] =
+    [READING, OPTIMISING, REPRESENTATION, CHOOSING, REGISTERS, COLLECTIONS, ALLOCATOR, COPIES, KERNEL, OTHER];
 
 const READING: &str = "checking WebAssembly, and translating it";
 const OPTIMISING: &str = "optimising";
@@ -27,7 +16,6 @@ const CHOOSING: &str = "choosing and writing instructions";
 const REGISTERS: &str = "register allocation";
 const COLLECTIONS: &str = "maps, lists and the rest of Rust's library";
 const KERNEL: &str = "kernel";
-const SHARING: &str = "waiting, and sharing the work out";
 
 /// Why it stays. [`OTHER`] is many things.
 pub(crate) fn why(part: &str) -> &'static str {
@@ -42,14 +30,14 @@ pub(crate) fn why(part: &str) -> &'static str {
         COLLECTIONS => "of all of them, in generic functions of their own",
         ALLOCATOR | COPIES => "of all of them",
         KERNEL => "memory for what is compiled and for the code, and threads that wait for each other",
-        SHARING => "functions are compiled on all processors",
         _ => "",
     }
 }
 
 #[rustfmt::skip]
 const IN_THE_PROGRAM: Rules = &[
-    (SHARING, &["rayon", "crossbeam"]),
+    // Otherwise `rayon_core::` would be taken for `core::`.
+    (OTHER, &["rayon", "crossbeam"]),
     (REGISTERS, &["regalloc2"]),
     (OPTIMISING, &["cranelift_codegen::egraph", "cranelift_codegen::opts", "cranelift_codegen::alias_analysis", "cranelift_codegen::remove_constant_phis", "cranelift_codegen::unreachable_code", "cranelift_codegen::loop_analysis", "cranelift_codegen::dominator_tree", "cranelift_codegen::ranges", "cranelift_codegen::unionfind", "cranelift_codegen::ctxhash", "cranelift_codegen::scoped_hash_map"]),
     (CHOOSING, &["cranelift_codegen::machinst", "cranelift_codegen::isa", "cranelift_assembler", "cranelift_codegen::inst_predicates", "cranelift_codegen::legalizer", "cranelift_control"]),
@@ -102,7 +90,7 @@ mod tests {
             ("_int_free", "/usr/lib/x86_64-linux-gnu/libc.so.6", ALLOCATOR),
             ("__memmove_avx512_unaligned_erms", "/usr/lib/x86_64-linux-gnu/libc.so.6", COPIES),
             ("pow", "/usr/lib/x86_64-linux-gnu/libm.so.6", OTHER),
-            ("rayon_core::registry::WorkerThread::find_work", "/t/policy-host", SHARING),
+            ("rayon_core::registry::WorkerThread::find_work", "/t/policy-host", OTHER),
             ("clear_page_erms", "[kernel.kallsyms]", KERNEL),
             ("main", "/t/policy-host", OTHER),
         ] {

@@ -199,11 +199,11 @@ const METHOD: &str = "\
 - **Programs**: the files that were named, the Go webhook's as `go build` makes it; and stripped (`strip`), which is what the Go
   webhook's Dockerfile does (`-ldflags=\"-w -s\"`) and what ours is built as. The target is held against both.
 - **Guest**: `policy-host bench`, which runs policies in Wasmtime as policy-server does: a new instance for each call, epoch
-  interruption on. The share of a guest is the time of a call less that of a policy which accepts everything unread. A module is compiled with each pod anew, which
-  counts as a round. Fuel counts the
-  instructions, so it is the same in every run; a test holds it within 2 % of `testdata/fuel.json`. All three policies are built with the
-  same profile, linker and passes of wasm-opt, and get the same settings; ours has simd128 and the size of its memory besides. The peer \"as the template builds it\" is the same source with cargo's own release
-  profile and without wasm-opt, as Kubewarden's template has it: faster, four megabytes, and compiled sooner.
+  interruption on. The share of a guest is the time of a call less that of a policy which accepts everything unread. A module is
+  compiled with each pod anew, which counts as a round. Fuel counts the instructions, so it is the same in every run; a test holds it
+  within 2 % of `testdata/fuel.json`. All three policies are built with the same profile, linker and passes of wasm-opt, and get the
+  same settings; ours has simd128 and the size of its memory besides. The peer \"as the template builds it\" is the same source with
+  cargo's own release profile and without wasm-opt, as Kubewarden's template has it: faster, four megabytes, and compiled sooner.
 - **Compilation**: the time that Wasmtime takes for a module in `policy-host bench`, a released build that compiles functions on all
   processors, as policy-server has it do; Wasmtime is newer there, and its allocator glibc's. Such ratios go with the number of processors, for one
   function is compiled by one of them. policy-server's start is from the start of its process until it accepts connections. What a

@@ -3,7 +3,10 @@
 pub(crate) mod compilation;
 pub(crate) mod parts;
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
 
 use anyhow::{Context as _, ensure};
 
@@ -64,8 +67,8 @@ pub(crate) fn record<T>(
     Ok((done, script(&data, &["--pid", &process.id()])?))
 }
 
-/// Records a program from its start to its end. Gives the samples as text.
-pub(crate) fn record_program(context: &Context, program: &Command) -> anyhow::Result<String> {
+/// Records a program from its start to its end. Gives what it printed, and the samples as text.
+pub(crate) fn record_program(context: &Context, program: &Command) -> anyhow::Result<(Output, String)> {
     let data = context.work.join("perf.data");
     let output = recorder(&data)
         .arg("--")
@@ -74,8 +77,10 @@ pub(crate) fn record_program(context: &Context, program: &Command) -> anyhow::Re
         .output()
         .context("cannot run `perf`")?;
     // perf ends as the program did.
-    ensure!(output.status.success(), "`perf record`: {}", String::from_utf8_lossy(&output.stderr).trim());
-    script(&data, &[])
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`perf record` failed ({}) {}", output.status, said.trim());
+    let samples = script(&data, &[])?;
+    Ok((output, samples))
 }
 
 fn recorder(data: &Path) -> Command {

@@ -6,6 +6,7 @@ mod parts;
 mod remains;
 mod rows;
 mod sizing;
+mod unit;
 
 use std::{
     fmt::Write as _,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{growth::Line, rows::thousands};
+use crate::report::{growth::Line, unit::thousands};
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 380.0;

@@ -1,7 +1,7 @@
 //! How cost grows: a chart and a sentence for each thing that there may be more of.
 
 use crate::{
-    report::rows::{thousands, three_digits},
+    report::unit::{thousands, three_digits},
     results::{OURS, Results},
 };
 

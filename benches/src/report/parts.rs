@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    report::rows::thousands,
+    report::unit::thousands,
     results::{OURS, Results, median},
     sections::parts::{FIGURE, TOTAL},
 };

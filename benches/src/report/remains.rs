@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::{
     perf::{compilation, parts},
-    report::rows::{Unmet, three_digits},
+    report::{rows::Unmet, unit::three_digits},
     results::{EMPTY, GO, OURS, Results, SDK},
     sections::profile,
 };
@@ -264,7 +264,7 @@ fn mebibytes(bytes: f64) -> String {
 mod tests {
     use super::*;
     use crate::{
-        report::rows::Unit,
+        report::unit::Unit,
         results::{FLOOR, FLOOR_WITH_HANDLER, LIBRARIES, LIBRARIES_WITH_HANDLER, Record},
     };
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    report::rows::{thousands, three_digits},
+    report::unit::{thousands, three_digits},
     results::{OURS, Results},
 };
 

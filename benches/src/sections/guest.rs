@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -210,12 +210,17 @@ fn policy_host(
             context.policy_host.display()
         )
     })?;
-    let what = || format!("policy-host {subcommand} {}", policy.file_name().unwrap_or_default().display());
-    ensure!(output.status.success(), "{}: {}", what(), String::from_utf8_lossy(&output.stderr).trim());
-    let report: Value = serde_json::from_slice(&output.stdout)
-        .with_context(|| format!("{}: cannot read its report", what()))?;
+    report(&output).with_context(|| {
+        format!("policy-host {subcommand} {}", policy.file_name().unwrap_or_default().display())
+    })
+}
+
+/// What `policy-host` has printed.
+pub(crate) fn report(output: &Output) -> anyhow::Result<Value> {
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+    let report: Value = serde_json::from_slice(&output.stdout).context("cannot read its report")?;
     match report.get("failure").and_then(Value::as_str) {
-        Some(failure) => bail!("{}: {failure}", what()),
+        Some(failure) => bail!("the guest did not answer: {failure}"),
         None => Ok(report),
     }
 }

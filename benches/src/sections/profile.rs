@@ -2,7 +2,7 @@
 //! without a profile: in the released one nearly everything that a request needs is one function. And where the compilation of
 //! our policy spends its time.
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::{
     context::{Context, Subject},
@@ -92,7 +92,8 @@ fn compile(context: &Context, record: &mut Record) -> anyhow::Result<()> {
     )));
     let mut samples = Vec::new();
     for _ in 0..context.effort.guest_rounds {
-        let text = perf::record_program(context, &command)?;
+        let (output, text) = perf::record_program(context, &command)?;
+        guest::report(&output).context("policy-host bench")?;
         samples.extend(perf::samples(&text).map(|sample| compilation::part(&sample)));
     }
     add(record, COMPILATION, &compilation::ALL, &samples, 100.0)

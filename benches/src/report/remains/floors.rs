@@ -3,7 +3,10 @@
 use std::fmt::{self, Write as _};
 
 use crate::{
-    report::rows::{Unmet, three_digits, with_interval},
+    report::{
+        rows::Unmet,
+        unit::{three_digits, with_interval},
+    },
     results::{
         FLOOR, FLOOR_WITH_HANDLER, GO, LIBRARIES, LIBRARIES_WITH_HANDLER, OURS, Results, interval, median,
     },

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     context::Context,
     inputs, process,
-    results::{OURS, Record, SDK, TEMPLATE},
+    results::Record,
     sections::{
         guest,
         policy_server::{policy, shown, spawn, wait},
@@ -30,10 +30,8 @@ pub(crate) fn run(context: &mut Context, record: &mut Record) -> anyhow::Result<
     Started::measure(context, &program, &json!({}))?;
     for round in 0..context.effort.guest_rounds {
         eprintln!("bench: policy-server-start: round {} of {}", round + 1, context.effort.guest_rounds);
-        for (name, path) in guest::policies(context) {
-            if ![OURS, SDK, TEMPLATE].contains(&name) {
-                continue;
-            }
+        let [ours, sdk, template, _] = guest::policies(context);
+        for (name, path) in [ours, sdk, template] {
             // Beside each, for the machine is not always as fast.
             let none = Started::measure(context, &program, &json!({}))?;
             let one = Started::measure(context, &program, &json!({"policy": policy(&path, &settings)?}))?;
